@@ -1,0 +1,62 @@
+# make reproduce   figures and numbers from the public micrographs, into figures/
+# make test        the tests, every notebook among them
+# make lint        what the tests do not see: style
+# make lab         JupyterLab on the notebooks
+# make promote     newly trained weights replace the shipped ones where they score no worse
+#
+# OFFLINE=1            do not try to download the public data
+# TRAIN=1              reproduce: train anew first, into build/weights/
+# NOTEBOOKS="NAME ..." reproduce: only these notebooks
+# PYTHON=python3.12    the interpreter to make .venv with
+# TORCH_INDEX=ADDRESS  the package index to take torch from, such as PyTorch's for CPU
+# PIP_EXTRA="..."      further options for pip
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PIP_EXTRA ?=
+OFFLINE ?=
+TRAIN ?=
+NOTEBOOKS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed.stamp
+PIP := $(RUN) -m pip install --disable-pip-version-check $(PIP_EXTRA)
+TORCH := $(shell grep '^torch==' requirements.lock)
+
+.PHONY: reproduce test lint lab promote
+.DELETE_ON_ERROR:
+
+reproduce: $(INSTALLED)
+	@$(RUN) notebooks/reproduce.py $(if $(filter-out 0,$(OFFLINE)),--offline) $(if $(filter-out 0,$(TRAIN)),--train) $(NOTEBOOKS)
+
+test: $(INSTALLED)
+	$(RUN) -m pytest -n 2
+
+lint: $(INSTALLED)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+lab: $(INSTALLED)
+	$(RUN) -m jupyterlab --notebook-dir=notebooks
+
+promote: $(INSTALLED)
+	@$(RUN) notebooks/promote.py
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "stemlib needs Python 3.11 or newer as $(PYTHON); name another with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# pip leaves a torch that is there already, be it built for CUDA or for CPU.
+$(INSTALLED): requirements.lock pyproject.toml | $(RUN)
+	@$(RUN) -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' || { \
+	  echo "Installing into $(VENV)/: about 2 GB with a torch for CPU. On Linux, torch from the default package"; \
+	  echo "index brings the CUDA libraries along: several GB to download and to store. Without an NVIDIA card,"; \
+	  echo "stop here (Ctrl-C) and add TORCH_INDEX=ADDRESS, the CPU index that PyTorch's install page names."; }
+	$(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) $(TORCH))
+	$(PIP) -r requirements.lock
+	$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@touch $@
