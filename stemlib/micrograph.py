@@ -170,18 +170,14 @@ def to_uint8(image):
     array([[  0, 128, 255]], dtype=uint8)
     """
     image = _as_grey(image)
-    last = image.size - 1
-    # Nearest ranks instead of interpolated percentiles: two pixels of the image, whatever its scale.
-    ranks = sorted({round(0.001 * last), round(0.999 * last)})
-    low, high = np.partition(image, ranks, axis=None)[[ranks[0], ranks[-1]]]
-    if low == high:
-        low, high = image.min(), image.max()
-    if low == high:
-        return np.full(image.shape, 128, np.uint8)
-    # In float64, because the range of a float32 image can exceed float32 or drown in a large offset.
-    scale = 255.0 / (float(high) - float(low))
-    stretched = (np.clip(image, low, high) - np.float64(low)) * scale
-    return np.floor(stretched + 0.5).astype(np.uint8)
+    if image.min() >= 0 and image.max() <= 255:
+        levels = image.astype(np.uint8)
+        if np.array_equal(levels, image):
+            # Images of 8 bits, the usual case: a histogram and a table give the same ten times as fast.
+            counts = np.bincount(levels.ravel(), minlength=256)
+            table = np.arange(256, dtype=np.float32)
+            return _stretched(table, *_limits(table, counts))[levels]
+    return _stretched(image, *_limits(image))
 
 
 def check_mask(mask, shape):
@@ -226,6 +222,27 @@ def check_mask(mask, shape):
     if not mask.any():
         raise ValueError("mask is False everywhere; it must be True where to look")
     return mask.copy()
+
+
+def _limits(values, counts=None):
+    """Values that become 0 and 255; `counts` says how often each of sorted `values` occurs, if not once."""
+    last = int(values.size if counts is None else counts.sum()) - 1
+    # Nearest ranks instead of interpolated percentiles: two pixels of the image, whatever its scale.
+    ranks = [round(0.001 * last), round(0.999 * last)]
+    if counts is None:
+        low, high = np.partition(values, sorted(set(ranks)), axis=None)[ranks]
+    else:
+        low, high = values[np.searchsorted(np.cumsum(counts), ranks, side="right")]
+        values = values[counts > 0]
+    return (low, high) if low < high else (values.min(), values.max())
+
+
+def _stretched(values, low, high):
+    if low == high:
+        return np.full(values.shape, 128, np.uint8)
+    # In float64, because the range of a float32 image can exceed float32 or drown in a large offset.
+    scale = 255.0 / (float(high) - float(low))
+    return np.floor((np.clip(values, low, high) - np.float64(low)) * scale + 0.5).astype(np.uint8)
 
 
 def _is_signal(image):

@@ -321,6 +321,11 @@ def test_8_bits_do_not_depend_on_scale_and_offset():
     assert (np.diff(eight.ravel()[order].astype(int)) >= 0).all()
 
 
+def test_8_bits_are_the_same_by_histogram_and_by_sorting():
+    image = np.random.default_rng(1).integers(20, 200, (90, 70)).astype(np.uint8)
+    assert np.array_equal(to_uint8(image), to_uint8(image.astype(float) * 2))
+
+
 def test_8_bits_cut_one_in_a_thousand_at_each_end():
     image = np.linspace(0, 1, 10000).reshape(100, 100)
     image[0, 0], image[-1, -1] = -1e6, 1e6
