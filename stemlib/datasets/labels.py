@@ -1,0 +1,147 @@
+"""Readers of the human labels of the FeCrAl loop set: three teams, three formats."""
+
+import functools
+import re
+
+import numpy as np
+import pandas as pd
+
+from stemlib.datasets import formats, registry, splits
+
+# The box files were written with two decimals.
+_SAME_BOX_PX = 0.02
+
+
+@functools.lru_cache(maxsize=1)
+def _files_of_images():
+    rows = registry.load_registry()
+    found = {}
+    for path, kind in zip(rows["path"], rows["kind"], strict=True):
+        if kind in ("boxes-a", "boxes-b", "ellipses-b", "log-b", "ellipses-c", "log-c"):
+            found.setdefault(_stem(path), {})[kind] = path
+    return found
+
+
+def _stem(path):
+    stem = re.sub(r"\.(txt|csv|jpg)$", "", path.rsplit("/", 1)[-1])
+    # Some label files carry another "copy" ending than their image, or none.
+    return re.sub(r"( - Copy| copy)$", "", re.sub(r"_(results|log)$", "", stem))
+
+
+def label_files(image_name):
+    """Return the registered label files of one image, by kind.
+
+    Parameters
+    ----------
+    image_name : str
+        An image of `loop_images`, with its ending.
+
+    Returns
+    -------
+    dict of str to str
+        Keys among "boxes-a", "boxes-b", "ellipses-b", "log-b", "ellipses-c" and "log-c"; values are registry paths.
+
+    Raises
+    ------
+    ValueError
+        If the image is unknown.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import label_files
+    >>> label_files("7ROI_100kx_4100CL_foil1.jpg")["log-b"]
+    'fecral-loops/labels_b/logs/7ROI_100kx_4100CL_foil1 copy_log.txt'
+    """
+    if image_name not in splits._facts().index:
+        raise ValueError(
+            f"image_name={image_name!r} is not an image of the loop set; loop_images() lists them"
+        )
+    return dict(_files_of_images().get(_stem(image_name), {}))
+
+
+def read_loop_labels(image_name, label_set):
+    """Read one team's labels of one image.
+
+    Parameters
+    ----------
+    image_name : str
+        An image of `loop_images`, with its ending.
+    label_set : {"A", "B", "C"}
+        A: the 2018 paper's boxes, their enlargement undone. B: a second team's boxes and, for some images,
+        ellipses. C: a later expert's ellipses.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per object: `top`, `left`, `bottom`, `right` (edges of the drawn extent, px, in pixel-centre
+        coordinates, clipped to the image), `class` (int: 0 is the open loop, 1 black dot, 2 closed loop, 3 to 6
+        ambiguous; -1 where nobody said) and `clipped` (bool: reached over the edge). A also has `stored_top`,
+        ..., the box as published. B and C have `y`, `x`, `major`, `minor` (full axes, px) and `angle_deg`
+        (counter-clockwise from +x), NaN where only a box was drawn. ``attrs["files"]`` lists the files.
+
+    Raises
+    ------
+    ValueError
+        If the image or the set is unknown, the image has no such labels, or a file is malformed (the message
+        names file and row).
+    FileNotFoundError
+        If a file is neither local nor downloadable.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import available, read_loop_labels
+    >>> if available("six"):
+    ...     loops = read_loop_labels("K713_300kx_store4_grid1_0027.jpg", "A")
+    """
+    files = label_files(image_name)
+    if label_set not in ("A", "B", "C"):
+        raise ValueError(f"label_set={label_set!r} must be 'A', 'B' or 'C'")
+    letter = label_set.lower()
+    files = {kind: path for kind, path in files.items() if kind.endswith(f"-{letter}")}
+    if not files:
+        raise ValueError(f"{image_name} has no labels of set {label_set}; see label_sets of loop_images()")
+    facts = splits._facts().loc[image_name]
+    shape = (int(facts["height_px"]), int(facts["width_px"]))
+    texts = {kind: registry.fetch(path).read_text(encoding="utf-8-sig") for kind, path in files.items()}
+    if label_set == "A":
+        table = formats.parse_boxes_a(texts["boxes-a"], shape, name=files["boxes-a"])
+    else:
+        table = _joined(texts, files, letter, shape)
+    table.attrs["files"] = sorted(files.values())
+    return table
+
+
+def _joined(texts, files, letter, shape):
+    """Return boxes and ellipses as one table, the class from the box file where that lists the object."""
+    columns = [*formats.EDGES, "class", "clipped", *formats.ELLIPSE]
+    ellipse_file = f"ellipses-{letter}"
+    if ellipse_file not in texts:
+        boxes = formats.parse_boxes_b(texts["boxes-b"], shape, name=files["boxes-b"])
+        return boxes.reindex(columns=columns).astype(dict.fromkeys(formats.ELLIPSE, np.float64))
+    ellipses = formats.parse_imagej_ellipses(texts[ellipse_file], shape, name=files[ellipse_file])
+    log = texts.get(f"log-{letter}", "")
+    ellipses["class"] = formats.parse_class_log(log, ellipses.index.max())[ellipses.index - 1]
+    ellipses = ellipses.reset_index(drop=True)
+    if f"boxes-{letter}" not in texts:
+        return ellipses[columns]
+    boxes = formats.parse_boxes_b(texts["boxes-b"], shape, name=files["boxes-b"])
+    row = _ellipse_of_each_box(boxes, ellipses, shape)
+    drawn = row >= 0
+    boxes = boxes.reindex(columns=columns).astype(dict.fromkeys(formats.ELLIPSE, np.float64))
+    boxes.loc[drawn, formats.ELLIPSE] = ellipses.loc[row[drawn], formats.ELLIPSE].to_numpy()
+    unboxed = ellipses[~ellipses.index.isin(row)]
+    return pd.concat([boxes, unboxed[columns]], ignore_index=True)
+
+
+def _ellipse_of_each_box(boxes, ellipses, shape):
+    """Return the row of the ellipse that each box was made from, -1 where none was.
+
+    The boxes are centroid plus and minus half the bounding rectangle, so the same can be drawn from the ellipses.
+    """
+    half = (ellipses[["bottom", "right"]].to_numpy() - ellipses[["top", "left"]].to_numpy()) / 2
+    centre = ellipses[["y", "x"]].to_numpy()
+    expected = np.hstack([centre - half, centre + half])
+    expected = np.clip(expected, -0.5, np.array([*shape, *shape]) - 0.5)
+    off = np.abs(boxes[formats.EDGES].to_numpy()[:, None] - expected[None]).max(axis=2)
+    nearest = off.argmin(axis=1)
+    return np.where(off.min(axis=1) <= _SAME_BOX_PX, nearest, -1)
