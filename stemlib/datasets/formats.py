@@ -131,7 +131,7 @@ def parse_boxes_b(text, shape, *, name):
 
 
 def parse_imagej_ellipses(text, shape, *, name):
-    """Read an ImageJ results table with fitted ellipses.
+    r"""Read an ImageJ results table with fitted ellipses.
 
     Parameters
     ----------
@@ -142,18 +142,19 @@ def parse_imagej_ellipses(text, shape, *, name):
     -------
     pandas.DataFrame
         Columns `y`, `x`, `major`, `minor`, `angle_deg`, then `top`, `left`, `bottom`, `right` (the bounding
-        rectangle) and `clipped`, in pixel-centre coordinates; the index is the row in the file, from 1. Rows of
-        one pixel without axes, which a stray click leaves, are left out.
+        rectangle) and `clipped`, in pixel-centre coordinates; the index is the row in the file, from 1. Rows
+        of one pixel without axes, which a stray click leaves, are left out.
 
     Raises
     ------
     ValueError
-        For a missing column, a value that is no number, or an object wholly outside the image, with file and row.
+        For a missing column, a value that is no number, or an object wholly outside the image, with file and
+        row.
 
     Examples
     --------
     >>> from stemlib.datasets import parse_imagej_ellipses
-    >>> text = " ,X,Y,BX,BY,Width,Height,Major,Minor,Angle\\n1,30,20,20,15,20,10,20,10,0\\n"
+    >>> text = " ,X,Y,BX,BY,Width,Height,Major,Minor,Angle\n1,30,20,20,15,20,10,20,10,0\n"
     >>> parse_imagej_ellipses(text, (64, 64), name="c.csv")[["y", "x", "top", "left"]]
           y     x   top  left
     1  19.5  29.5  14.5  19.5
@@ -192,11 +193,12 @@ def parse_imagej_ellipses(text, shape, *, name):
 
 
 def parse_class_log(text, n_rows):
-    """Read a log of classes by row, in whatever order it lists them.
+    r"""Read a log of classes by row, in whatever order it lists them.
 
     A line with one digit from 0 to 6 opens a class; ``a b`` is the range of rows a to b, counted from 1 and
-    inclusive; any other numbers are single rows. Words are passed over, and so are rows that do not exist. Where
-    a row is named twice, the later line holds: the ambiguous classes come last and take rows out of earlier ranges.
+    inclusive; any other numbers are single rows. Words are passed over, and so are rows that do not exist.
+    Where a row is named twice, the later line holds: the ambiguous classes come last and take rows out of
+    earlier ranges.
 
     Parameters
     ----------
@@ -213,7 +215,7 @@ def parse_class_log(text, n_rows):
     Examples
     --------
     >>> from stemlib.datasets import parse_class_log
-    >>> parse_class_log("0\\r1 2\\r2\\r3 4\\r1\\r5 x\\r", 6)
+    >>> parse_class_log("0\r1 2\r2\r3 4\r1\r5 x\r", 6)
     array([ 0,  0,  2,  2,  1, -1])
     """
     classes = np.full(n_rows, -1)
@@ -268,7 +270,8 @@ def _clipped(box, shape, name, rows=None):
     if bad.size:
         row = bad[0] if rows is None else rows[bad[0]]
         raise ValueError(
-            f"{name}, row {row + 1}: the box {box[bad[0]].tolist()} lies wholly outside the {height} x {width} px image"
+            f"{name}, row {row + 1}: the box {box[bad[0]].tolist()} lies wholly outside "
+            f"the {height} x {width} px image"
         )
     cut = np.clip(box, -0.5, np.array([height, width, height, width]) - 0.5)
     table = pd.DataFrame(cut, columns=EDGES)

@@ -39,7 +39,8 @@ def label_files(image_name):
     Returns
     -------
     dict of str to str
-        Keys among "boxes-a", "boxes-b", "ellipses-b", "log-b", "ellipses-c" and "log-c"; values are registry paths.
+        Keys among "boxes-a", "boxes-b", "ellipses-b", "log-b", "ellipses-c" and "log-c"; values are registry
+        paths.
 
     Raises
     ------
@@ -74,10 +75,11 @@ def read_loop_labels(image_name, label_set):
     -------
     pandas.DataFrame
         One row per object: `top`, `left`, `bottom`, `right` (edges of the drawn extent, px, in pixel-centre
-        coordinates, clipped to the image), `class` (int: 0 is the open loop, 1 black dot, 2 closed loop, 3 to 6
-        ambiguous; -1 where nobody said) and `clipped` (bool: reached over the edge). A also has `stored_top`,
-        ..., the box as published. B and C have `y`, `x`, `major`, `minor` (full axes, px) and `angle_deg`
-        (counter-clockwise from +x), NaN where only a box was drawn. ``attrs["files"]`` lists the files.
+        coordinates, clipped to the image), `class` (int: 0 is the open loop, 1 black dot, 2 closed loop, 3
+        to 6 ambiguous; -1 where nobody said) and `clipped` (bool: reached over the edge). A also has
+        `stored_top`, ..., the box as published. B and C have `y`, `x`, `major`, `minor` (full axes, px) and
+        `angle_deg` (counter-clockwise from +x), NaN where only a box was drawn. ``attrs["files"]`` lists the
+        files.
 
     Raises
     ------
@@ -136,7 +138,8 @@ def _joined(texts, files, letter, shape):
 def _ellipse_of_each_box(boxes, ellipses, shape):
     """Return the row of the ellipse that each box was made from, -1 where none was.
 
-    The boxes are centroid plus and minus half the bounding rectangle, so the same can be drawn from the ellipses.
+    The boxes are centroid plus and minus half the bounding rectangle, so the same can be drawn from the
+    ellipses.
     """
     half = (ellipses[["bottom", "right"]].to_numpy() - ellipses[["top", "left"]].to_numpy()) / 2
     centre = ellipses[["y", "x"]].to_numpy()

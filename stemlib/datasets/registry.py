@@ -34,9 +34,9 @@ def load_registry():
     -------
     pandas.DataFrame
         One row per file, indexed by `path` (relative to the data folder): `path`, `bytes`, `sha256`,
-        `repository`, `commit`, `source_path` (its path in that repository), `licence` (as stated there), `kind`
-        ("image", "boxes-a", "ellipses-b", ...), `note` and `converted` (True where the file was converted
-        from its source, so that it cannot be downloaded as it is).
+        `repository`, `commit`, `source_path` (its path in that repository), `licence` (as stated there),
+        `kind` ("image", "boxes-a", "ellipses-b", ...), `note` and `converted` (True where the file was
+        converted from its source, so that it cannot be downloaded as it is).
 
     Examples
     --------
@@ -84,8 +84,8 @@ def public_address(path, *, base_url=None):
 def fetch(path, *, base_url=None, timeout_s=_TIMEOUT_S):
     """Return the local file of a registered path, downloaded once where it is not at hand.
 
-    The folder that the environment variable ``STEMLIB_DATA`` names comes first, then the cache folder of earlier
-    downloads (``STEMLIB_CACHE``, or the user's own cache folder), then the public address. With
+    The folder that the environment variable ``STEMLIB_DATA`` names comes first, then the cache folder of
+    earlier downloads (``STEMLIB_CACHE``, or the user's own cache folder), then the public address. With
     ``STEMLIB_OFFLINE=1`` nothing is downloaded. The checksum is verified wherever the file comes from.
 
     Parameters
@@ -129,8 +129,8 @@ def available(subset):
     Parameters
     ----------
     subset : str
-        The name of an image set ("six", "test28", "c-nine", "training", "validation", "size-test"), "loops" for
-        the whole FeCrAl set, "316l", or a folder of the registry such as "wse2-cr".
+        The name of an image set ("six", "test28", "c-nine", "training", "validation", "size-test"), "loops"
+        for the whole FeCrAl set, "316l", or a folder of the registry such as "wse2-cr".
 
     Returns
     -------
@@ -196,7 +196,8 @@ def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=
     """Try once to bring every file of a subset to this machine, and return how many are at hand.
 
     The first missing file is tried alone: if no server answers, nothing else is tried. A server that stops
-    answering later, or the end of the budget, ends the attempt too. Files that the server does not have are logged.
+    answering later, or the end of the budget, ends the attempt too. Files that the server does not have are
+    logged.
 
     Parameters
     ----------
@@ -296,7 +297,8 @@ def _local(path):
     if folder:
         if not Path(folder).is_dir():
             raise FileNotFoundError(
-                f"STEMLIB_DATA={folder!r} is not a folder; set it to a folder with the registry's layout, or unset it"
+                f"STEMLIB_DATA={folder!r} is not a folder; set it to a folder "
+                "with the registry's layout, or unset it"
             )
         if (Path(folder) / path).is_file():
             return Path(folder) / path
@@ -315,7 +317,7 @@ def _verified(file, row):
     return file
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _sha256(file, size, modified):
     # Size and time are in the key, so that a changed file is read again.
     with open(file, "rb") as stream:
@@ -347,7 +349,8 @@ def _download(row, base_url, timeout_s):
         )
     except (requests.ConnectionError, requests.Timeout) as error:
         raise _NoServerError(
-            f"{path} is not on this machine and no server answered at {url} ({type(error).__name__}); {remedy}"
+            f"{path} is not on this machine and no server answered at {url} "
+            f"({type(error).__name__}); {remedy}"
         ) from error
     except requests.HTTPError as error:
         raise FileNotFoundError(

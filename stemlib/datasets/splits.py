@@ -22,19 +22,19 @@ def _facts():
 def loop_images():
     """Return the table of all 295 images of the FeCrAl loop set.
 
-    Roles: "six" (the paper's human comparison), "test" (its other test images), "excluded" (training images of
-    the authors that overlap a test image), "size-test" (training images that carry C ellipses, and their overlap
-    groups), "validation" (series 5401 and 2501 less those) and "training" (the rest). No overlap group is split
-    between the last three.
+    Roles: "six" (the paper's human comparison), "test" (its other test images), "excluded" (training images
+    of the authors that overlap a test image), "size-test" (training images that carry C ellipses, and their
+    overlap groups), "validation" (series 5401 and 2501 less those) and "training" (the rest). No overlap
+    group is split between the last three.
 
     Returns
     -------
     pandas.DataFrame
-        Indexed by image name: `path`, `role`, `series`, `group` (number of the overlap group: images joined by
-        shared area, over any number of steps), `height_px`, `width_px`, `pixel_size_nm` (NaN where unknown),
-        `pixel_size_certainty` ("sure", "ambiguous", "doubtful" or "unknown"), `pixel_size_sure` (bool),
-        `pixel_size_basis`, `duplicate_of`, `label_sets` (subset of "ABC"), `ellipse_sets` (subset of "BC") and
-        `available` (bool: the image is on this machine).
+        Indexed by image name: `path`, `role`, `series`, `group` (number of the overlap group: images joined
+        by shared area, over any number of steps), `height_px`, `width_px`, `pixel_size_nm` (NaN where
+        unknown), `pixel_size_certainty` ("sure", "ambiguous", "doubtful" or "unknown"), `pixel_size_sure`
+        (bool), `pixel_size_basis`, `duplicate_of`, `label_sets` (subset of "ABC"), `ellipse_sets` (subset of
+        "BC") and `available` (bool: the image is on this machine).
 
     References
     ----------
