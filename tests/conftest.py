@@ -3,6 +3,13 @@ from pathlib import Path
 
 import pytest
 
+# Tests never download, and run side by side: one thread each. Set before NumPy, torch or numba are loaded.
+os.environ["STEMLIB_OFFLINE"] = "1"
+for variable in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+    os.environ.setdefault(f"{variable}_NUM_THREADS", "1")
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+os.environ["MPLBACKEND"] = "Agg"
+
 
 @pytest.fixture(scope="session")
 def real_data():
