@@ -7,7 +7,7 @@ from stemlib.datasets.formats import (
     parse_imagej_ellipses,
     undo_enlargement,
 )
-from stemlib.datasets.labels import label_files, read_loop_labels
+from stemlib.datasets.labels import label_files, label_sets, read_loop_labels
 from stemlib.datasets.registry import (
     available,
     fetch,
@@ -17,13 +17,16 @@ from stemlib.datasets.registry import (
     subset_paths,
 )
 from stemlib.datasets.splits import image_set, leave_one_series_out, loop_images
+from stemlib.datasets.steel import coco_boxes, read_316l_labels, steel_316l_images
 
 __all__ = [
     "available",
+    "coco_boxes",
     "fetch",
     "fetch_all",
     "image_set",
     "label_files",
+    "label_sets",
     "leave_one_series_out",
     "load_registry",
     "loop_images",
@@ -32,7 +35,9 @@ __all__ = [
     "parse_class_log",
     "parse_imagej_ellipses",
     "public_address",
+    "read_316l_labels",
     "read_loop_labels",
+    "steel_316l_images",
     "subset_paths",
     "undo_enlargement",
 ]

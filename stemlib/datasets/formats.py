@@ -48,7 +48,10 @@ def undo_enlargement(side):
 
 
 def parse_boxes_a(text, shape, *, name):
-    """Read set A's ``ymin xmin ymax xmax`` lines and undo their enlargement.
+    """Read set A's ``ymin xmin ymax xmax`` lines and undo their enlargement about the box's centre.
+
+    The numbers are taken as pixel-centre coordinates: so read, A's centres agree with those of B (1826 loops,
+    ImageJ's half pixel taken off) to 0.2 px on average.
 
     Parameters
     ----------
@@ -91,6 +94,10 @@ def parse_boxes_a(text, shape, *, name):
         drawn[:, low], drawn[:, high] = centre - half, centre + half
     table = _clipped(drawn, shape, name)
     table.insert(4, "class", 0)
+    # The enlarged boxes were cut at 1 and at the image's side. How much of the enlargement was cut is not
+    # known, so the drawn box is only known to lie within a few px of the edge.
+    height, width = shape
+    table["clipped"] |= (stored[:, :2] <= 1).any(axis=1) | (stored[:, 2:] >= [height, width]).any(axis=1)
     return table.assign(**{f"stored_{edge}": stored[:, i] for i, edge in enumerate(EDGES)})
 
 

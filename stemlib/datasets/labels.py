@@ -2,12 +2,15 @@
 
 import functools
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
 
 from stemlib.datasets import formats, registry, splits
 
+# Of its 16 loops, 8 lie on A's loops of ..._0005.jpg and none on A's loops of the image that names the file.
+_B_SHOWS_ANOTHER_IMAGE = "grid1_roi1_500kx_0p5nm_haadf1_0003.jpg"
 # The box files were written with two decimals.
 _SAME_BOX_PX = 0.02
 
@@ -60,6 +63,37 @@ def label_files(image_name):
     return dict(_files_of_images().get(_stem(image_name), {}))
 
 
+def label_sets(image_name):
+    """Return the label sets of one image, and those of them that hold ellipses.
+
+    Parameters
+    ----------
+    image_name : str
+        An image of `loop_images`, with its ending.
+
+    Returns
+    -------
+    sets, ellipse_sets : str
+        Subsets of "ABC" and "BC". One image's B files that describe another image are left out.
+
+    Raises
+    ------
+    ValueError
+        If the image is unknown.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import label_sets
+    >>> label_sets("grid1_roi2_500kx_0p5nm_haadf1_0047.jpg")
+    ('ABC', 'C')
+    """
+    kinds = set(label_files(image_name))
+    if image_name == _B_SHOWS_ANOTHER_IMAGE:
+        kinds -= {"boxes-b", "ellipses-b", "log-b"}
+    sets = "".join(s for s in "ABC" if {f"boxes-{s.lower()}", f"ellipses-{s.lower()}"} & kinds)
+    return sets, "".join(s for s in sets if f"ellipses-{s.lower()}" in kinds)
+
+
 def read_loop_labels(image_name, label_set):
     """Read one team's labels of one image.
 
@@ -102,6 +136,8 @@ def read_loop_labels(image_name, label_set):
     files = {kind: path for kind, path in files.items() if kind.endswith(f"-{letter}")}
     if not files:
         raise ValueError(f"{image_name} has no labels of set {label_set}; see label_sets of loop_images()")
+    if label_set == "B" and image_name == _B_SHOWS_ANOTHER_IMAGE:
+        warnings.warn(f"set B's files for {image_name} describe another image", stacklevel=2)
     facts = splits._facts().loc[image_name]
     shape = (int(facts["height_px"]), int(facts["width_px"]))
     texts = {kind: registry.fetch(path).read_text(encoding="utf-8-sig") for kind, path in files.items()}

@@ -1,6 +1,7 @@
 """The registry of public files, and how they come to this machine: a local folder, or a download."""
 
 import concurrent.futures
+import difflib
 import functools
 import hashlib
 import logging
@@ -135,7 +136,7 @@ def available(subset):
     Returns
     -------
     list of str
-        Paths whose file has the registered size; `fetch` also verifies the checksum.
+        Paths whose file is there; `fetch` verifies the checksum.
 
     Raises
     ------
@@ -257,15 +258,14 @@ def _download_many(paths, timeout_s, deadline, base_url, progress):
     report()
     if first in ("unreachable", "out of time"):
         return
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        futures = [pool.submit(one, path) for path in paths[1:]]
-        for future in concurrent.futures.as_completed(futures):
-            if future.cancelled():
-                continue
+    pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
+    try:
+        for future in concurrent.futures.as_completed([pool.submit(one, path) for path in paths[1:]]):
             report()
             if future.result() in ("unreachable", "out of time"):
-                pool.shutdown(wait=True, cancel_futures=True)
                 return
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _NoServerError(FileNotFoundError):
@@ -275,8 +275,6 @@ class _NoServerError(FileNotFoundError):
 def _row(path):
     registry = _registry()
     if path not in registry.index:
-        import difflib
-
         near = difflib.get_close_matches(str(path), registry["path"], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "; load_registry() lists every path"
         raise ValueError(f"path={path!r} is not in the registry{hint}")
@@ -292,7 +290,7 @@ def _cache_folder():
 
 
 def _local(path):
-    """Return the file under STEMLIB_DATA, else in the cache, if one of the registered size is there."""
+    """Return the file under STEMLIB_DATA, else in the cache, else None."""
     folder = os.environ.get("STEMLIB_DATA")
     if folder:
         if not Path(folder).is_dir():
@@ -347,14 +345,14 @@ def _download(row, base_url, timeout_s):
             path=target.parent,
             downloader=pooch.HTTPDownloader(timeout=timeout_s),
         )
-    except (requests.ConnectionError, requests.Timeout) as error:
-        raise _NoServerError(
-            f"{path} is not on this machine and no server answered at {url} "
-            f"({type(error).__name__}); {remedy}"
-        ) from error
     except requests.HTTPError as error:
         raise FileNotFoundError(
             f"{path} is not on this machine and cannot be downloaded ({error}); {remedy}"
+        ) from error
+    except requests.RequestException as error:
+        raise _NoServerError(
+            f"{path} is not on this machine and no server answered at {url} "
+            f"({type(error).__name__}); {remedy}"
         ) from error
     except ValueError as error:
         raise ValueError(

@@ -52,11 +52,7 @@ def loop_images():
     table = _facts().copy()
     table.insert(0, "path", [f"{IMAGE_FOLDER}/{name}" for name in table.index])
     table["pixel_size_sure"] = table["pixel_size_certainty"] == "sure"
-    kinds = [set(labels.label_files(name)) for name in table.index]
-    table["label_sets"] = [
-        "".join(s for s in "ABC" if {f"boxes-{s.lower()}", f"ellipses-{s.lower()}"} & kind) for kind in kinds
-    ]
-    table["ellipse_sets"] = ["".join(s for s in "BC" if f"ellipses-{s.lower()}" in kind) for kind in kinds]
+    table["label_sets"], table["ellipse_sets"] = zip(*map(labels.label_sets, table.index), strict=True)
     table["available"] = [registry._local(path) is not None for path in table["path"]]
     return table
 
