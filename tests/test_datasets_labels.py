@@ -109,7 +109,7 @@ def test_box_centres_of_the_sets_agree_to_a_fraction_of_a_pixel(real_data):
                 nearest = np.hypot(*off.transpose(2, 0, 1)).argmin(axis=1)
                 off = off[np.arange(len(ours)), nearest]
                 shifts[label_set].extend(off[np.hypot(*off.T) < 12])
-    # A mistaken half pixel in both axes, or swapped axes, would show in the means: 0.1 px is their standard error.
+    # Half a pixel in both axes, or swapped axes, would show in the means; 0.1 px is their standard error.
     assert len(shifts["B"]) > 1000
     assert np.abs(np.mean(shifts["B"], axis=0)).max() < 0.4
     assert np.abs(np.mean(shifts["C"], axis=0)).max() < 1.0

@@ -24,11 +24,11 @@ def small_registry(monkeypatch, tmp_path):
     monkeypatch.delenv("STEMLIB_DATA", raising=False)
     monkeypatch.delenv("STEMLIB_OFFLINE", raising=False)
     monkeypatch.setenv("STEMLIB_CACHE", str(tmp_path / "cache"))
-    table = registry._registry().loc[PATHS].copy()
+    table = registry.table().loc[PATHS].copy()
     contents = {path: f"content of {path}".encode() for path in PATHS}
     table["bytes"] = [len(contents[path]) for path in PATHS]
     table["sha256"] = [hashlib.sha256(contents[path]).hexdigest() for path in PATHS]
-    monkeypatch.setattr(registry, "_registry", lambda: table)
+    monkeypatch.setattr(registry, "table", lambda: table)
     return contents
 
 
@@ -219,9 +219,9 @@ def test_fetch_all_counts_what_is_there_and_reports_progress(server):
 
 def test_fetch_all_gives_up_at_once_without_a_server(small_registry, monkeypatch):
     tried = []
-    true_download = registry._download
+    true_download = registry.download
     monkeypatch.setattr(
-        registry, "_download", lambda row, *rest: tried.append(row["path"]) or true_download(row, *rest)
+        registry, "download", lambda row, *rest: tried.append(row["path"]) or true_download(row, *rest)
     )
     assert datasets.fetch_all("fecral-loops", timeout_s=0.5, base_url="http://127.0.0.1:9") == 0
     assert len(tried) == 1

@@ -8,16 +8,10 @@ from stemlib.datasets.formats import (
     undo_enlargement,
 )
 from stemlib.datasets.labels import label_files, label_sets, read_loop_labels
-from stemlib.datasets.registry import (
-    available,
-    fetch,
-    fetch_all,
-    load_registry,
-    public_address,
-    subset_paths,
-)
+from stemlib.datasets.registry import fetch, load_registry, public_address
 from stemlib.datasets.splits import image_set, leave_one_series_out, loop_images
 from stemlib.datasets.steel import coco_boxes, read_316l_labels, steel_316l_images
+from stemlib.datasets.subsets import available, fetch_all, subset_paths
 
 __all__ = [
     "available",

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from stemlib.datasets import formats, registry, splits
+from stemlib.datasets import formats, registry
 
 # Of its 16 loops, 8 lie on A's loops of ..._0005.jpg and none on A's loops of the image that names the file.
 _B_SHOWS_ANOTHER_IMAGE = "grid1_roi1_500kx_0p5nm_haadf1_0003.jpg"
@@ -17,7 +17,7 @@ _SAME_BOX_PX = 0.02
 
 @functools.lru_cache(maxsize=1)
 def _files_of_images():
-    rows = registry.load_registry()
+    rows = registry.table()
     found = {}
     for path, kind in zip(rows["path"], rows["kind"], strict=True):
         if kind in ("boxes-a", "boxes-b", "ellipses-b", "log-b", "ellipses-c", "log-c"):
@@ -56,7 +56,7 @@ def label_files(image_name):
     >>> label_files("7ROI_100kx_4100CL_foil1.jpg")["log-b"]
     'fecral-loops/labels_b/logs/7ROI_100kx_4100CL_foil1 copy_log.txt'
     """
-    if image_name not in splits._facts().index:
+    if image_name not in registry.image_facts().index:
         raise ValueError(
             f"image_name={image_name!r} is not an image of the loop set; loop_images() lists them"
         )
@@ -138,7 +138,7 @@ def read_loop_labels(image_name, label_set):
         raise ValueError(f"{image_name} has no labels of set {label_set}; see label_sets of loop_images()")
     if label_set == "B" and image_name == _B_SHOWS_ANOTHER_IMAGE:
         warnings.warn(f"set B's files for {image_name} describe another image", stacklevel=2)
-    facts = splits._facts().loc[image_name]
+    facts = registry.image_facts().loc[image_name]
     shape = (int(facts["height_px"]), int(facts["width_px"]))
     texts = {kind: registry.fetch(path).read_text(encoding="utf-8-sig") for kind, path in files.items()}
     if label_set == "A":

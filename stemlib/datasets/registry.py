@@ -1,12 +1,9 @@
 """The registry of public files, and how they come to this machine: a local folder, or a download."""
 
-import concurrent.futures
 import difflib
 import functools
 import hashlib
-import logging
 import os
-import time
 import urllib.parse
 from pathlib import Path
 
@@ -16,16 +13,17 @@ import pooch
 # Any server with the layout BASE/repository/commit/path will do (STEMLIB_BASE_URL overrides it).
 BASE_URL = "https://raw.githubusercontent.com"
 
-_log = logging.getLogger(__name__)
+IMAGE_FOLDER = "fecral-loops/images"
+
 _TIMEOUT_S = 30.0
-_THREADS = 8
 
 
 @functools.lru_cache(maxsize=1)
-def _registry():
-    table = pd.read_csv(Path(__file__).with_name("registry.csv"), keep_default_na=False)
-    table["converted"] = table["note"].str.startswith("converted")
-    return table.set_index("path", drop=False).rename_axis(None)
+def table():
+    """Return the registry itself, which no caller may change."""
+    rows = pd.read_csv(Path(__file__).with_name("registry.csv"), keep_default_na=False)
+    rows["converted"] = rows["note"].str.startswith("converted")
+    return rows.set_index("path", drop=False).rename_axis(None)
 
 
 def load_registry():
@@ -46,7 +44,7 @@ def load_registry():
     >>> int((registry["kind"] == "cascade").sum())
     3
     """
-    return _registry().copy()
+    return table().copy()
 
 
 def public_address(path, *, base_url=None):
@@ -76,7 +74,7 @@ def public_address(path, *, base_url=None):
     >>> public_address("fecral-loops/images/BF X500K, 05.jpg", base_url="http://host")[-22:]
     'BF%20X500K%2C%2005.jpg'
     """
-    row = _row(path)
+    row = registered(path)
     base_url = base_url or os.environ.get("STEMLIB_BASE_URL") or BASE_URL
     parts = f"{row['repository']}/{row['commit']}/{row['source_path']}"
     return f"{base_url.rstrip('/')}/{urllib.parse.quote(parts, safe='/')}"
@@ -117,163 +115,28 @@ def fetch(path, *, base_url=None, timeout_s=_TIMEOUT_S):
     >>> fetch(name).name if name in available("fecral-loops") else "testimages.txt"
     'testimages.txt'
     """
-    row = _row(path)
-    found = _local(path)
+    row = registered(path)
+    found = local_file(path)
     if found is not None:
         return _verified(found, row)
-    return _download(row, base_url, timeout_s)
+    return download(row, base_url, timeout_s)
 
 
-def available(subset):
-    """Return the registered paths of a subset that are on this machine, without downloading.
-
-    Parameters
-    ----------
-    subset : str
-        The name of an image set ("six", "test28", "c-nine", "training", "validation", "size-test"), "loops"
-        for the whole FeCrAl set, "316l", or a folder of the registry such as "wse2-cr".
-
-    Returns
-    -------
-    list of str
-        Paths whose file is there; `fetch` verifies the checksum.
-
-    Raises
-    ------
-    ValueError
-        If `subset` is unknown.
-
-    Examples
-    --------
-    >>> from stemlib.datasets import available
-    >>> len(available("six")) >= 0
-    True
-    """
-    return [path for path in subset_paths(subset) if _local(path) is not None]
-
-
-def subset_paths(subset):
-    """Return the registered paths of a subset, at hand or not.
-
-    Parameters
-    ----------
-    subset : str
-        As in `available`.
-
-    Returns
-    -------
-    list of str
-        For an image set, the images and every label file of theirs.
-
-    Raises
-    ------
-    ValueError
-        If `subset` is unknown.
-
-    Examples
-    --------
-    >>> from stemlib.datasets import subset_paths
-    >>> sum(path.endswith(".jpg") for path in subset_paths("six"))
-    6
-    """
-    # Imported late: the sets of images are built on the registry.
-    from stemlib.datasets import labels, splits
-
-    if subset in splits.IMAGE_SETS:
-        names = splits.image_set(subset)
-        files = [path for name in names for path in labels.label_files(name).values()]
-        return [f"{splits.IMAGE_FOLDER}/{name}" for name in names] + files
-    folder = {"loops": "fecral-loops", "316l": "316l-loops"}.get(subset, subset)
-    paths = [path for path in _registry()["path"] if path.startswith(f"{folder}/")]
-    if not paths:
-        folders = sorted({path.split("/")[0] for path in _registry()["path"]})
-        raise ValueError(
-            f"subset={subset!r} is unknown; use one of {[*splits.IMAGE_SETS, 'loops', '316l', *folders]}"
-        )
-    return paths
-
-
-def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=None):
-    """Try once to bring every file of a subset to this machine, and return how many are at hand.
-
-    The first missing file is tried alone: if no server answers, nothing else is tried. A server that stops
-    answering later, or the end of the budget, ends the attempt too. Files that the server does not have are
-    logged.
-
-    Parameters
-    ----------
-    subset : str
-        As in `available`.
-    timeout_s : float
-        Seconds without an answer after which the attempt is given up.
-    budget_s : float
-        Seconds after which no new download starts.
-    base_url : str, optional
-        The server, see `public_address`.
-    progress : callable, optional
-        Called with (files done, files to download) after each download.
-
-    Returns
-    -------
-    int
-        Files of the subset at hand afterwards.
-
-    Raises
-    ------
-    ValueError
-        If `subset` is unknown or a downloaded file does not match its checksum.
-
-    Examples
-    --------
-    >>> from stemlib.datasets import fetch_all
-    >>> at_hand = fetch_all("six", timeout_s=2.0)  # doctest: +SKIP
-    """
-    paths = subset_paths(subset)
-    missing = [path for path in paths if _local(path) is None and not _row(path)["converted"]]
-    if missing and not _offline():
-        _download_many(missing, timeout_s, time.monotonic() + budget_s, base_url, progress)
-    return sum(_local(path) is not None for path in paths)
-
-
-def _download_many(paths, timeout_s, deadline, base_url, progress):
-    done = 0
-
-    def one(path):
-        if time.monotonic() > deadline:
-            return "out of time"
-        try:
-            _download(_row(path), base_url, timeout_s)
-        except FileNotFoundError as error:
-            _log.warning("%s", error)
-            return "unreachable" if isinstance(error, _NoServerError) else "missing"
-        return "done"
-
-    def report():
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(paths))
-
-    first = one(paths[0])
-    report()
-    if first in ("unreachable", "out of time"):
-        return
-    pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
-    try:
-        for future in concurrent.futures.as_completed([pool.submit(one, path) for path in paths[1:]]):
-            report()
-            if future.result() in ("unreachable", "out of time"):
-                return
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-class _NoServerError(FileNotFoundError):
+class NoServerError(FileNotFoundError):
     """No answer at all, as against an answer that the file is not there."""
 
 
-def _row(path):
-    registry = _registry()
+@functools.lru_cache(maxsize=1)
+def image_facts():
+    """Return the facts of every image, which no caller may change."""
+    facts = pd.read_csv(Path(__file__).with_name("loops.csv"), keep_default_na=False)
+    facts["pixel_size_nm"] = pd.to_numeric(facts["pixel_size_nm"])
+    return facts.set_index("image")
+
+
+def registered(path):
+    """Return the row of a registered path, or say which path is nearest."""
+    registry = table()
     if path not in registry.index:
         near = difflib.get_close_matches(str(path), registry["path"], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "; load_registry() lists every path"
@@ -281,7 +144,8 @@ def _row(path):
     return registry.loc[path]
 
 
-def _offline():
+def is_offline():
+    """Return whether downloads are forbidden."""
     return os.environ.get("STEMLIB_OFFLINE", "") not in ("", "0")
 
 
@@ -289,7 +153,7 @@ def _cache_folder():
     return Path(os.environ.get("STEMLIB_CACHE") or pooch.os_cache("stemlib"))
 
 
-def _local(path):
+def local_file(path):
     """Return the file under STEMLIB_DATA, else in the cache, else None."""
     folder = os.environ.get("STEMLIB_DATA")
     if folder:
@@ -322,12 +186,13 @@ def _sha256(file, size, modified):
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _download(row, base_url, timeout_s):
+def download(row, base_url, timeout_s):
+    """Bring one file into the cache folder, whole and checked, or not at all."""
     path = row["path"]
     remedy = "set STEMLIB_DATA to a folder that holds it at this path"
     if row["converted"]:
         raise FileNotFoundError(f"{path} was converted from its source and cannot be downloaded; {remedy}")
-    if _offline():
+    if is_offline():
         raise FileNotFoundError(
             f"{path} is not on this machine and STEMLIB_OFFLINE is set; {remedy}, or unset it"
         )
@@ -350,7 +215,7 @@ def _download(row, base_url, timeout_s):
             f"{path} is not on this machine and cannot be downloaded ({error}); {remedy}"
         ) from error
     except requests.RequestException as error:
-        raise _NoServerError(
+        raise NoServerError(
             f"{path} is not on this machine and no server answered at {url} "
             f"({type(error).__name__}); {remedy}"
         ) from error

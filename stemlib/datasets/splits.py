@@ -1,22 +1,11 @@
 """The FeCrAl loop images: who trains, who tests, and which images show the same area."""
 
-import functools
-from pathlib import Path
+from stemlib.datasets import labels, registry
 
-import pandas as pd
-
-IMAGE_FOLDER = "fecral-loops/images"
 IMAGE_SETS = ("six", "test28", "c-nine", "training", "validation", "size-test", "all")
 
 # The authors' list of test images holds 29 names; their paper evaluates 28 of them.
 _NOT_IN_THE_PAPER = "BF X500K, 05 (3).jpg"
-
-
-@functools.lru_cache(maxsize=1)
-def _facts():
-    table = pd.read_csv(Path(__file__).with_name("loops.csv"), keep_default_na=False)
-    table["pixel_size_nm"] = pd.to_numeric(table["pixel_size_nm"])
-    return table.set_index("image")
 
 
 def loop_images():
@@ -47,13 +36,11 @@ def loop_images():
     >>> len(images), int((images["role"] == "six").sum())
     (295, 6)
     """
-    from stemlib.datasets import labels, registry
-
-    table = _facts().copy()
-    table.insert(0, "path", [f"{IMAGE_FOLDER}/{name}" for name in table.index])
+    table = registry.image_facts().copy()
+    table.insert(0, "path", [f"{registry.IMAGE_FOLDER}/{name}" for name in table.index])
     table["pixel_size_sure"] = table["pixel_size_certainty"] == "sure"
     table["label_sets"], table["ellipse_sets"] = zip(*map(labels.label_sets, table.index), strict=True)
-    table["available"] = [registry._local(path) is not None for path in table["path"]]
+    table["available"] = [registry.local_file(path) is not None for path in table["path"]]
     return table
 
 
@@ -82,14 +69,12 @@ def image_set(name):
     >>> len(image_set("test28")), len(image_set("c-nine"))
     (28, 9)
     """
-    facts = _facts()
+    facts = registry.image_facts()
     if name == "all":
         return list(facts.index)
     if name == "test28":
         chosen = facts["role"].isin(["six", "test"]) & (facts.index != _NOT_IN_THE_PAPER)
     elif name == "c-nine":
-        from stemlib.datasets import labels
-
         chosen = ["ellipses-c" in labels.label_files(image) for image in facts.index]
     elif name in IMAGE_SETS:
         chosen = facts["role"] == name
@@ -114,7 +99,7 @@ def leave_one_series_out():
     >>> [series for series, train, test in leave_one_series_out()][:3]
     ['0501', '100kx', '200kV']
     """
-    facts = _facts()
+    facts = registry.image_facts()
     facts = facts[facts["role"].isin(["training", "validation"])]
     for series in sorted(facts["series"].unique()):
         test = facts[facts["series"] == series]

@@ -31,9 +31,7 @@ def steel_316l_images():
     >>> len(images), int(images["dense"].sum())
     (17, 1)
     """
-    paths = [
-        path for path in registry.load_registry()["path"] if path.startswith(_FOLDER) and "/imgs/" in path
-    ]
+    paths = [path for path in registry.table()["path"] if path.startswith(_FOLDER) and "/imgs/" in path]
     table = pd.DataFrame({"path": paths})
     table["mask_path"] = table["path"].str.replace("/imgs/", "/masks1/")
     table["dense"] = table["path"].str.contains(f"/{_DENSE}/")
@@ -43,7 +41,7 @@ def steel_316l_images():
     table["pixel_size_sure"] = False
     table["pixel_size_basis"] = np.where(table["dense"], "unknown", "name of the folder")
     table["available"] = [
-        all(registry._local(path) is not None for path in pair)
+        all(registry.local_file(path) is not None for path in pair)
         for pair in zip(table["path"], table["mask_path"], strict=True)
     ]
     table.index = table["path"].str.replace(f"{_FOLDER}/", "").str.replace("/imgs/", "/").rename("image")

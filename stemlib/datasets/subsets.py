@@ -1,0 +1,155 @@
+"""Named parts of the registry: which files they are, which are at hand, and one attempt to fetch the rest."""
+
+import concurrent.futures
+import logging
+import time
+
+from stemlib.datasets import labels, registry, splits
+
+_log = logging.getLogger(__name__)
+_THREADS = 8
+
+
+def available(subset):
+    """Return the registered paths of a subset that are on this machine, without downloading.
+
+    Parameters
+    ----------
+    subset : str
+        The name of an image set ("six", "test28", "c-nine", "training", "validation", "size-test"), "loops"
+        for the whole FeCrAl set, "316l", or a folder of the registry such as "wse2-cr".
+
+    Returns
+    -------
+    list of str
+        Paths whose file is there; `fetch` verifies the checksum.
+
+    Raises
+    ------
+    ValueError
+        If `subset` is unknown.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import available
+    >>> len(available("six")) >= 0
+    True
+    """
+    return [path for path in subset_paths(subset) if registry.local_file(path) is not None]
+
+
+def subset_paths(subset):
+    """Return the registered paths of a subset, at hand or not.
+
+    Parameters
+    ----------
+    subset : str
+        As in `available`.
+
+    Returns
+    -------
+    list of str
+        For an image set, the images and every label file of theirs.
+
+    Raises
+    ------
+    ValueError
+        If `subset` is unknown.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import subset_paths
+    >>> sum(path.endswith(".jpg") for path in subset_paths("six"))
+    6
+    """
+    if subset in splits.IMAGE_SETS:
+        names = splits.image_set(subset)
+        files = [path for name in names for path in labels.label_files(name).values()]
+        return [f"{registry.IMAGE_FOLDER}/{name}" for name in names] + files
+    folder = {"loops": "fecral-loops", "316l": "316l-loops"}.get(subset, subset)
+    paths = [path for path in registry.table()["path"] if path.startswith(f"{folder}/")]
+    if not paths:
+        folders = sorted({path.split("/")[0] for path in registry.table()["path"]})
+        raise ValueError(
+            f"subset={subset!r} is unknown; use one of {[*splits.IMAGE_SETS, 'loops', '316l', *folders]}"
+        )
+    return paths
+
+
+def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=None):
+    """Try once to bring every file of a subset to this machine, and return how many are at hand.
+
+    The first missing file is tried alone: if no server answers, nothing else is tried. A server that stops
+    answering later, or the end of the budget, ends the attempt too. Files that the server does not have are
+    logged.
+
+    Parameters
+    ----------
+    subset : str
+        As in `available`.
+    timeout_s : float
+        Seconds without an answer after which the attempt is given up.
+    budget_s : float
+        Seconds after which no new download starts.
+    base_url : str, optional
+        The server, see `public_address`.
+    progress : callable, optional
+        Called with (files done, files to registry.download) after each download.
+
+    Returns
+    -------
+    int
+        Files of the subset at hand afterwards.
+
+    Raises
+    ------
+    ValueError
+        If `subset` is unknown or a downloaded file does not match its checksum.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import fetch_all
+    >>> at_hand = fetch_all("six", timeout_s=2.0)  # doctest: +SKIP
+    """
+    paths = subset_paths(subset)
+    missing = [
+        path
+        for path in paths
+        if registry.local_file(path) is None and not registry.registered(path)["converted"]
+    ]
+    if missing and not registry.is_offline():
+        _download_many(missing, timeout_s, time.monotonic() + budget_s, base_url, progress)
+    return sum(registry.local_file(path) is not None for path in paths)
+
+
+def _download_many(paths, timeout_s, deadline, base_url, progress):
+    done = 0
+
+    def one(path):
+        if time.monotonic() > deadline:
+            return "out of time"
+        try:
+            registry.download(registry.registered(path), base_url, timeout_s)
+        except FileNotFoundError as error:
+            _log.warning("%s", error)
+            return "unreachable" if isinstance(error, registry.NoServerError) else "missing"
+        return "done"
+
+    def report():
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, len(paths))
+
+    first = one(paths[0])
+    report()
+    if first in ("unreachable", "out of time"):
+        return
+    pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
+    try:
+        for future in concurrent.futures.as_completed([pool.submit(one, path) for path in paths[1:]]):
+            report()
+            if future.result() in ("unreachable", "out of time"):
+                return
+    finally:
+        pool.shutdown(cancel_futures=True)
