@@ -1,0 +1,72 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from stemlib.fcn_network import CentreNet, load_network
+from stemlib.training import fcn_card
+from stemlib.training.fcn import write_weights
+from stemlib.training.fcn_card import release_fcn, threshold_curve
+
+TRUTH = np.array([[10.0, 10, 40, 40], [100, 100, 140, 150], [200, 60, 230, 90]])
+# Two loops found, one of them off by 25 px and so a false one; then a false one far away.
+BOXES = np.array([[12.0, 12, 42, 42], [100, 105, 140, 155], [225, 60, 255, 90], [0, 200, 30, 230]])
+SCORES = np.array([0.9, 0.62, 0.41, 0.2])
+
+
+def test_curve_counts_what_is_above_each_threshold():
+    curve = threshold_curve([TRUTH], [(BOXES, SCORES)]).set_index("threshold")
+    assert curve.loc[0.05, ["n_found", "recall", "precision"]].tolist() == [4, 2 / 3, 0.5]
+    assert curve.loc[0.41, ["n_found", "recall", "precision"]].tolist() == [3, 2 / 3, 2 / 3]
+    assert curve.loc[0.62, ["recall", "precision", "f1"]].tolist() == pytest.approx([2 / 3, 1, 0.8])
+    assert curve.loc[0.95, ["n_found", "recall", "precision", "f1"]].tolist() == [0, 0, 0, 0]
+
+
+def test_curve_pools_counts_over_images():
+    nothing = (np.zeros((0, 4)), np.zeros(0))
+    curve = threshold_curve([TRUTH, TRUTH[:1]], [(BOXES, SCORES), nothing]).set_index("threshold")
+    assert curve.loc[0.62, ["recall", "precision"]].tolist() == [0.5, 1]
+
+
+def test_one_to_one_does_not_count_a_loop_twice():
+    twice = (np.array([TRUTH[0], TRUTH[0] + 1]), np.array([0.9, 0.8]))
+    assert threshold_curve([TRUTH[:1]], [twice]).loc[0, "precision"] == 1
+    assert threshold_curve([TRUTH[:1]], [twice], rule="one-to-one").loc[0, "precision"] == 0.5
+
+
+def test_release_writes_the_best_threshold_and_a_true_card(tmp_path, monkeypatch):
+    torch.manual_seed(1)
+    trained = write_weights(tmp_path / "trained.safetensors", CentreNet((8, 8)), 0.3)
+    monkeypatch.setattr(fcn_card, "detect_fcn", lambda image, **options: (BOXES, SCORES))
+    images = [(np.zeros((256, 256), np.uint8), TRUTH)]
+    out = tmp_path / "out"
+    path = release_fcn(trained, images, out_folder=out, split="s", command="c", seed=3, minutes=1.26)
+    card = json.loads(path.read_text(encoding="utf-8"))
+    # F1 is the same from 0.42 to 0.62: the highest of them stands.
+    assert card["threshold"] == 0.62
+    assert card["validation"]["f1"] == pytest.approx(0.8)
+    assert card["validation"]["one_to_one"]["recall"] == pytest.approx(2 / 3)
+    assert card["validation"]["n_loops"] == 3
+    assert (card["seed"], card["split"], card["command"], card["minutes"]) == (3, "s", "c", 1.3)
+    weights = out / card["file"]
+    assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    network, threshold = load_network(weights)
+    assert threshold == 0.62
+    for name, tensor in load_network(trained)[0].state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name])
+
+
+def test_release_needs_loops(tmp_path):
+    trained = write_weights(tmp_path / "trained.safetensors", CentreNet((8, 8)), 0.3)
+    images = [(np.zeros((64, 64), np.uint8), [])]
+    with pytest.raises(ValueError, match="no loop"):
+        release_fcn(trained, images, out_folder=tmp_path, split="", command="", seed=0, minutes=0)
+
+
+def test_shipped_card_belongs_to_the_shipped_weights():
+    weights = fcn_card.Path(fcn_card.__file__).parents[1] / "weights" / "loop_fcn.safetensors"
+    card = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert card["threshold"] == load_network()[1]

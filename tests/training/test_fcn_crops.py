@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from stemlib.fcn import SIZE_UNIT
+from stemlib.fcn_network import CELL
+from stemlib.training.fcn_crops import CROP, draw_crop, draw_targets, frame_boxes
+
+
+def test_targets_say_where_and_how_large():
+    box = np.array([33.0, 50.0, 61.0, 94.0])
+    targets = draw_targets(box[None], True, 128)
+    (at,) = np.argwhere(targets[0] == 1)
+    row, column = at
+    centre = (at + targets[3:5, row, column] + 0.5) * CELL
+    size = np.exp(targets[1:3, row, column]) * SIZE_UNIT
+    np.testing.assert_allclose(np.concatenate([centre - size / 2, centre + size / 2]), box, rtol=1e-5)
+    # Cells around the peak point to the same centre.
+    rows, columns = np.nonzero(targets[5] > 0)
+    assert len(rows) > 1
+    np.testing.assert_allclose((rows + targets[3][rows, columns] + 0.5) * CELL, centre[0], rtol=1e-5)
+    assert np.all(targets[6] == 1)
+
+
+def test_loops_cut_by_the_edge_are_cut_boxes_or_not_asked_for():
+    whole, most, sliver, outside = [20, 20, 60, 60], [-10, 70, 30, 100], [100, 20, 200, 60], [200, 0, 220, 20]
+    targets = draw_targets(np.array([whole, most, sliver, outside], dtype=float), True, 128)
+    assert np.sum(targets[0] == 1) == 2
+    # The second loop is asked for with what is seen of it.
+    row, column = np.argwhere((targets[0] == 1) & (np.arange(32) > 15))[0]
+    assert np.exp(targets[1, row, column]) * SIZE_UNIT == pytest.approx(30, rel=1e-5)
+    ignored = np.argwhere(targets[6] == 0) * CELL
+    assert ignored.min(axis=0).tolist() == [100, 20]
+    assert ignored.max(axis=0).tolist() == [124, 60]
+
+
+def test_sizes_that_a_tilt_makes_unsure_are_not_learned():
+    assert not draw_targets(np.array([[20.0, 20, 60, 60]]), False, 128)[5].any()
+
+
+def test_boxes_follow_the_image_through_every_crop():
+    boxes = np.array([[200.0, 300.0, 260.0, 330.0], [500.0, 120.0, 540.0, 220.0]], dtype=np.float32)
+    frame = np.zeros((700, 640), np.float32)
+    for top, left, bottom, right in boxes.astype(int):
+        frame[top:bottom, left:right] = 4
+    rng = np.random.default_rng(7)
+    seen = 0
+    for _ in range(40):
+        crop, targets = draw_crop(frame, boxes, rng)
+        exact = targets[5] == 1
+        for row, column in np.argwhere(exact):
+            half = np.exp(targets[1:3, row, column]) * SIZE_UNIT / 2
+            y, x = (np.array([row, column]) + targets[3:5, row, column] + 0.5) * CELL
+            inner = crop[_span(y, 0.8 * half[0]), _span(x, 0.8 * half[1])]
+            above = crop[_span(y - 1.6 * half[0], 0.4 * half[0]), _span(x, 0.8 * half[1])]
+            beside = crop[_span(y, 0.8 * half[0]), _span(x - 1.6 * half[1], 0.4 * half[1])]
+            assert inner.std() < 1.2
+            for outside in (above, beside):
+                if outside.size:
+                    assert inner.mean() - outside.mean() > 1.5
+            seen += 1
+    assert seen > 20
+
+
+def _span(centre, half):
+    return slice(max(round(centre - half), 0), max(min(round(centre + half), CROP), 0))
+
+
+def test_same_generator_same_crop():
+    frame = np.random.default_rng(1).normal(size=(600, 600)).astype(np.float32)
+    boxes = np.array([[100.0, 100, 150, 160]], dtype=np.float32)
+    first = draw_crop(frame, boxes, np.random.default_rng(3))
+    second = draw_crop(frame, boxes, np.random.default_rng(3))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_no_boxes():
+    assert frame_boxes(np.zeros((0, 4)), (512, 512)).shape == (0, 4)
+    assert draw_targets(np.zeros((0, 4)), True, 64)[0].max() == 0
