@@ -88,6 +88,11 @@ def test_classes_come_from_the_boxes_where_they_list_the_object(real_data):
         header=None,
     )
     assert table["class"].tolist()[: len(boxes)] == boxes[0].tolist()
+    # Two of its boxes are of no ellipse, three of its ellipses of no box.
+    assert np.flatnonzero(table["major"].isna()).tolist() == [3, 4]
+    assert len(table) == len(boxes) + 3
+    box = table.loc[0]
+    assert (box["top"] + box["bottom"]) / 2 == pytest.approx(box["y"], abs=0.01)
 
 
 def test_c_classes_come_from_the_log(real_data):

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from stemlib import datasets
+from stemlib.datasets import registry
 
 TRAINING_ROLES = ["training", "validation", "size-test"]
 
@@ -74,6 +75,17 @@ def test_leaving_one_series_out_shares_no_group():
         assert not set(images.loc[train, "group"]) & set(images.loc[test, "group"])
         assert set(images.loc[[*train, *test], "role"]) <= {"training", "validation"}
     assert sorted(seen) == sorted(images[images["role"].isin(["training", "validation"])]["series"].unique())
+
+
+def test_leaving_one_series_out_drops_what_overlaps_it(monkeypatch):
+    facts = registry.image_facts().copy()
+    names = facts.index[(facts["role"] == "training") & (facts["series"] == "K713")]
+    partner = facts.index[(facts["role"] == "training") & (facts["series"] == "100kx")][0]
+    facts.loc[partner, "group"] = facts.loc[names[0], "group"]
+    monkeypatch.setattr(registry, "image_facts", lambda: facts)
+    for series, train, test in datasets.leave_one_series_out():
+        assert not {partner, names[0]} & set(train) if series in ("K713", "100kx") else partner in train
+        assert (names[0] in test) == (series == "K713")
 
 
 def test_pixel_sizes_that_are_not_sure_show_as_such():
