@@ -1,6 +1,7 @@
 """Training of the fully convolutional loop detector of `stemlib.fcn`."""
 
 import contextlib
+import copy
 import json
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 from stemlib import datasets, micrograph
 from stemlib._files import write_atomically
 from stemlib.fcn import to_frame
-from stemlib.fcn_network import CentreNet, choose_device
+from stemlib.fcn_network import CentreNet, choose_device, load_network
 from stemlib.training.fcn_crops import draw_crop, frame_boxes
 
 CROPS_PER_IMAGE = 4  # in one epoch: about the area of the image
@@ -130,7 +131,7 @@ def _frames(images):
     return frames
 
 
-def _batches(frames, seed, epoch):
+def _batches(frames, seed, epoch, scales):
     """The crops of one epoch. Depends on seed and epoch alone, so that a resumed training sees the same."""
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(np.repeat(np.arange(len(frames)), CROPS_PER_IMAGE))
@@ -138,7 +139,7 @@ def _batches(frames, seed, epoch):
         crops, targets = [], []
         for at in order[first : first + BATCH]:
             frame, boxes = frames[at]
-            crop, target = draw_crop(frame.astype(np.float32), boxes, rng)
+            crop, target = draw_crop(frame.astype(np.float32), boxes, rng, scales)
             crops.append(crop)
             targets.append(target)
         yield torch.from_numpy(np.stack(crops))[:, None], torch.from_numpy(np.stack(targets))
@@ -161,6 +162,8 @@ def train_fcn(
     seed=0,
     epochs=80,
     widths=(24, 40, 56, 80, 112, 128),
+    scales=(0.7, 1.4),
+    start=None,
     precision="float32",
     device="auto",
     progress=True,
@@ -184,7 +187,11 @@ def train_fcn(
     epochs : int
         Passes over the images, at four crops an image; the learning rate rises and falls once over all.
     widths : sequence of int
-        Channels of the network's levels.
+        Channels of the network's levels; with `start`, those of its network stand.
+    scales : tuple of float
+        Between which factors the crops are scaled at random, even in the logarithm.
+    start : str or pathlib.Path, optional
+        Weights to go on from, such as the shipped ones, to adapt them to images of one's own; random by default.
     precision : {"float32", "bfloat16"}
         Arithmetic of the layers. bfloat16 halves the time on GPUs and on processors with AVX512-BF16 or AMX.
     device : str
@@ -226,17 +233,12 @@ def train_fcn(
     device = choose_device(device)
     frames = _frames(images)
     folder = Path(out_folder)
-    settings = {
-        "seed": seed,
-        "epochs": epochs,
-        "widths": list(widths),
-        "images": len(frames),
-        "precision": precision,
-    }
     torch.manual_seed(seed)
-    network = CentreNet(widths).to(device, memory_format=torch.channels_last)
-    mean = CentreNet(widths).to(device, memory_format=torch.channels_last)
-    mean.load_state_dict(network.state_dict())
+    network = CentreNet(widths) if start is None else copy.deepcopy(load_network(start)[0])
+    network = network.to(device, memory_format=torch.channels_last)
+    mean = copy.deepcopy(network)
+    settings = {"seed": seed, "epochs": epochs, "scales": list(scales), "precision": precision}
+    settings |= {"widths": list(network.widths), "images": len(frames), "start": start and str(start)}
     steps = -(-len(frames) * CROPS_PER_IMAGE // BATCH) * epochs
     optimiser = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_RATE, total_steps=steps, pct_start=0.1)
@@ -258,7 +260,7 @@ def train_fcn(
         for epoch in range(len(history), epochs):
             began, losses = time.perf_counter(), []
             network.train()
-            for crops, targets in _batches(frames, seed, epoch):
+            for crops, targets in _batches(frames, seed, epoch, scales):
                 crops = crops.to(device, memory_format=torch.channels_last)
                 half = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else None
                 with half or contextlib.nullcontext():

@@ -89,9 +89,9 @@ def draw_targets(boxes, sure_size, side):
     return targets
 
 
-def _random_map(rng, shape, boxes):
+def _random_map(rng, shape, boxes, scales):
     """Matrix (2, 3) of a random crop: place, turn, mirroring, scale; and whether box sizes stay exact."""
-    scale = np.exp(rng.uniform(np.log(0.7), np.log(1.4)))
+    scale = np.exp(rng.uniform(*np.log(scales)))
     tilted = rng.random() < 0.25
     angle = rng.uniform(0, 2 * np.pi) if tilted else rng.integers(4) * np.pi / 2
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -117,7 +117,7 @@ def _map_boxes(boxes, matrix):
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
-def draw_crop(frame, boxes, rng):
+def draw_crop(frame, boxes, rng, scales=(0.7, 1.4)):
     """One augmented crop and its targets.
 
     Parameters
@@ -128,6 +128,8 @@ def draw_crop(frame, boxes, rng):
         As `frame_boxes` gives them.
     rng : numpy.random.Generator
         Source of randomness.
+    scales : tuple of float
+        Smallest and largest factor to scale by.
 
     Returns
     -------
@@ -143,7 +145,7 @@ def draw_crop(frame, boxes, rng):
     >>> crop.shape, targets.shape
     ((512, 512), (7, 128, 128))
     """
-    matrix, sure_size = _random_map(rng, frame.shape, boxes)
+    matrix, sure_size = _random_map(rng, frame.shape, boxes, scales)
     # OpenCV wants (x, y) and pixel centres at whole numbers.
     swapped = matrix[::-1, [1, 0, 2]].copy()
     swapped[:, 2] += 0.5 * swapped[:, :2].sum(axis=1) - 0.5

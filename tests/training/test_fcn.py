@@ -78,6 +78,23 @@ def test_seed_decides_the_weights(tmp_path):
     assert files[0] == files[1] != files[2]
 
 
+def test_training_goes_on_from_given_weights(tmp_path):
+    first = train_fcn([scene(1)], out_folder=tmp_path / "first", epochs=1, **TINY)
+    steps = []
+
+    def keep(epoch, path):
+        steps.append(load_network(path)[0].head[-1].weight.clone())
+
+    train_fcn(
+        [scene(1)], out_folder=tmp_path / "next", epochs=2, seed=9, start=first, after_epoch=keep, **TINY
+    )
+    begun = load_network(first)[0].head[-1].weight
+    other = load_network(train_fcn([scene(1)], out_folder=tmp_path / "other", epochs=1, seed=9, **TINY))[0]
+    assert torch.norm(steps[0] - begun) < 0.5 * torch.norm(other.head[-1].weight - begun)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        train_fcn([scene(1)], out_folder=tmp_path / "x", start=tmp_path / "nowhere", **TINY)
+
+
 def test_bfloat16_trains_too(tmp_path):
     path = train_fcn([scene(1)], out_folder=tmp_path, epochs=1, precision="bfloat16", **TINY)
     network, _ = load_network(path)
