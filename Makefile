@@ -2,6 +2,7 @@
 # make test        the tests, every notebook among them
 # make lint        what the tests do not see: style
 # make lab         JupyterLab on the notebooks
+# make paper       the manuscript from figures/, into build/paper.pdf
 # make promote     newly trained weights replace the shipped ones where they score no worse
 #
 # OFFLINE=1            do not try to download the public data
@@ -24,7 +25,7 @@ INSTALLED := $(VENV)/installed.stamp
 PIP := $(RUN) -m pip install --disable-pip-version-check $(PIP_EXTRA)
 TORCH := $(shell grep '^torch==' requirements.lock)
 
-.PHONY: reproduce test lint lab promote
+.PHONY: reproduce test lint lab paper promote
 .DELETE_ON_ERROR:
 
 reproduce: $(INSTALLED)
@@ -39,6 +40,9 @@ lint: $(INSTALLED)
 
 lab: $(INSTALLED)
 	$(RUN) -m jupyterlab --notebook-dir=notebooks
+
+paper: $(INSTALLED)
+	@$(RUN) paper/build.py
 
 promote: $(INSTALLED)
 	@$(RUN) notebooks/promote.py

@@ -13,6 +13,7 @@ import sys
 import time
 
 import papermill
+import readme_table
 from papermill.exceptions import PapermillExecutionError
 from repository import repository_root
 from results import committed_results, format_table, rows
@@ -191,7 +192,7 @@ def reproduce(options):
         print(f"[{number}/{len(chosen)}] {run.name} ...", flush=True)
         contents = run_notebook(
             NOTEBOOKS / f"{run.notebook}.ipynb",
-            {"image_set": run.image_set} | extra,
+            {"image_set": run.image_set} | run.parameters | extra,
             scratch / run.name,
             BUILD / "notebooks" / run.name,
         )
@@ -205,6 +206,8 @@ def reproduce(options):
     figures = BUILD / "figures" if options.parameter else ROOT / "figures"
     for folder, contents in made:
         publish(folder, contents, figures)
+    if not options.parameter:
+        readme_table.update(ROOT / "README.md", figures)
     contents = [content for _, group in made for content in group]
     print(f"\nFigures are in {figures.relative_to(ROOT)}/\n")
     print(

@@ -6,7 +6,7 @@ import time
 
 from tqdm.auto import tqdm
 
-from stemlib.datasets import fetch_all, image_set, loop_images
+from stemlib.datasets import fetch_all, image_set, loop_images, steel_316l_images
 
 PROBE_S = 5.0  # without an answer from the public server
 DOWNLOAD_S = 300.0  # for all of it
@@ -14,11 +14,15 @@ DOWNLOAD_S = 300.0  # for all of it
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A notebook on one set of images; `whole`: only where every image of the set is at hand."""
+    """A notebook on one set of images; `whole`: only where every image of the set is at hand.
+
+    `parameters` differ from the notebook's own.
+    """
 
     notebook: str
     image_set: str
     whole: bool = False
+    parameters: dict = dataclasses.field(default_factory=dict)
 
     @property
     def name(self):
@@ -27,23 +31,26 @@ class Run:
 
 RUNS = (
     Run("loop-detection", "six"),
-    Run("loop-detection", "test28", whole=True),
+    # People are the same whatever the images: one run compares them.
+    Run("loop-detection", "test28", whole=True, parameters={"people": False}),
     Run("loop-sizes", "c-nine"),
+    Run("loop-steel", "316l"),
 )
-# What the notebooks read besides their images: every label, the authors' cascades, the second material.
+# What the notebooks read besides their images: every label, the authors' cascades, images with two label sets.
 ALSO = (
+    "size-test",
     "fecral-loops/cascades_2018",
     "fecral-loops/boxes_a",
     "fecral-loops/labels_b",
     "fecral-loops/ellipses_c",
-    "316l",
 )
 
 
 def images_at_hand(image_sets):
     """Return image set -> (images on this machine, images in it)."""
-    available = loop_images()["available"]
-    return {name: (int(available[image_set(name)].sum()), len(image_set(name))) for name in image_sets}
+    loops, steel = loop_images()["available"], steel_316l_images()["available"]
+    chosen = {name: steel if name == "316l" else loops[image_set(name)] for name in image_sets}
+    return {name: (int(available.sum()), len(available)) for name, available in chosen.items()}
 
 
 def plan(runs, at_hand):

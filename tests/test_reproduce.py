@@ -59,6 +59,7 @@ def repository(tmp_path, monkeypatch, environment):
     for name in ("first", "second"):
         write_notebook(tmp_path / "notebooks" / f"{name}.ipynb", FIGURE.replace("loops-", f"{name}-"))
     write_content(tmp_path / "figures", "first-six")
+    (tmp_path / "README.md").write_text("<!-- results -->\nold\n<!-- end of results -->\n")
     monkeypatch.setattr(reproduce, "ROOT", tmp_path)
     monkeypatch.setattr(reproduce, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(reproduce, "BUILD", tmp_path / "build")
@@ -129,6 +130,29 @@ def test_reproducing_replaces_figures_and_prints_the_drift(repository, capsys):
         "0.25",
         "+0.25",
     ]
+
+
+def test_reproducing_writes_the_readmes_table_anew_but_other_parameters_do_not(repository):
+    readme = repository / "README.md"
+    reproduce.main(["--offline", "--parameter", "image_set=six"])
+    assert "old" in readme.read_text()
+    reproduce.main(["--offline"])
+    assert "old" not in readme.read_text()
+    assert "| measured" in readme.read_text()
+
+
+def test_a_run_may_differ_from_the_notebooks_own_parameters(repository, monkeypatch):
+    seen = []
+
+    def run_notebook(notebook, parameters, output_folder, log_folder):
+        seen.append(parameters)
+        output_folder.mkdir(parents=True)
+        return [write_content(output_folder, "first-six")]
+
+    monkeypatch.setattr(reproduce, "run_notebook", run_notebook)
+    monkeypatch.setattr(reproduce, "RUNS", (Run("first", "six", parameters={"people": False}),))
+    reproduce.main(["--offline"])
+    assert seen == [{"image_set": "six", "people": False}]
 
 
 def test_a_failing_notebook_shows_its_traceback_and_leaves_all_figures(repository, capsys):
@@ -214,7 +238,12 @@ def test_the_plan_follows_the_images_at_hand(six, test28, names, words):
 
 def test_every_run_has_a_known_image_set():
     at_hand = runs.images_at_hand(dict.fromkeys(run.image_set for run in runs.RUNS))
-    assert {name: wanted for name, (_, wanted) in at_hand.items()} == {"six": 6, "test28": 28, "c-nine": 9}
+    assert {name: wanted for name, (_, wanted) in at_hand.items()} == {
+        "six": 6,
+        "test28": 28,
+        "c-nine": 9,
+        "316l": 17,
+    }
 
 
 def test_a_silent_server_is_asked_once(monkeypatch):

@@ -1,0 +1,121 @@
+"""The results table of README.md, written anew from the figures' numbers: `python notebooks/readme_table.py`."""
+
+import json
+
+from repository import repository_root
+
+from stemlib._files import write_atomically
+
+START, END = "<!-- results -->", "<!-- end of results -->"
+SIX, SIX_1, PEOPLE = "loop-detection-six", "loop-scores-six", "loop-people-all"
+CANDIDATES, SIZES, AXES = "loop-candidates-six", "loop-sizes-c-nine", "loop-axes-c-nine"
+STEEL, RATIOS = "loop-steel-316l", ("recall", "precision")
+MODULES, FCN = "Modules I to III", "one network (fcn)"
+
+
+def _scores(figure, system, rule):
+    return [(figure, f"{key}, {system}, {rule} rule") for key in RATIOS]
+
+
+def _differences(source):
+    names = ("number", "mean diameter", "standard deviation of diameter")
+    return [(SIZES, f"{name}, {source} less C, relative") for name in names]
+
+
+def _people(found, truth, images):
+    name = f"{found} against {truth}, {images} images, published rule"
+    return [(PEOPLE, f"{key}, {name}") for key in RATIOS]
+
+
+# Heading, or (what is measured, the results that say it: figure and name).
+ROWS = (
+    "**Six images of the human comparison** against set A: recall / precision",
+    ("Modules I to III, published match", _scores(SIX, "Modules I-III", "published")),
+    ("one network (`fcn`), published match", _scores(SIX, "fcn", "published")),
+    ("Modules I to III, one-to-one", _scores(SIX_1, "Modules I-III", "one-to-one")),
+    ("one network (`fcn`), one-to-one", _scores(SIX_1, "fcn", "one-to-one")),
+    "**28 test images** against set A: recall / precision",
+    ("Modules I to III, published match", _scores("loop-detection-test28", "Modules I-III", "published")),
+    ("one network (`fcn`), published match", _scores("loop-detection-test28", "fcn", "published")),
+    "**Module I alone**, six images, published match: recall",
+    ("authors' cascade, run as they did", [(CANDIDATES, "recall, authors' Module I")]),
+    (
+        "ours, at as many candidates",
+        [(CANDIDATES, "recall, Module I, at as many candidates as the authors'")],
+    ),
+    ("ours, as used", [(CANDIDATES, "recall, Module I")]),
+    (
+        "authors', at as many candidates as ours",
+        [(CANDIDATES, "recall, authors' Module I, at as many candidates as ours")],
+    ),
+    "**People against people**, published match, all images both labelled: recall / precision",
+    ("set B against set A", _people("B", "A", "all")),
+    ("set C against set A", _people("C", "A", "all")),
+    ("set B against set C", _people("B", "C", "all")),
+    "**Nine images with ellipses of set C**: number of loops / mean diameter / its standard deviation, less C's",
+    ("Modules I to III", _differences(MODULES)),
+    ("one network (`fcn`)", _differences(FCN)),
+    ("people, set B", _differences("people, set B")),
+    "**Major axis of matched loops**, median absolute error against set C",
+    ("Modules I to III", [(AXES, f"median absolute error of the major axis, {MODULES} against C, relative")]),
+    ("one network (`fcn`)", [(AXES, f"median absolute error of the major axis, {FCN} against C, relative")]),
+    ("people, set B", [(AXES, "median absolute error of the major axis, people, set B against C, relative")]),
+    "**316L steel, never trained on**, one-to-one: recall / precision",
+    *(
+        (f"{title}, {text}", [(STEEL, f"{key}, {system}, one-to-one rule, {kind} images") for key in RATIOS])
+        for kind, text in (("sparse", "16 images"), ("dense", "the densely labelled image"))
+        for title, system in (("Modules I to III", "Modules I-III"), ("one network (`fcn`)", "fcn"))
+    ),
+)
+
+
+def table(figures):
+    """Return the table as Markdown; what no figure states is "not available"."""
+    lines = ["| | measured (95 % interval) | published |", "| --- | --- | --- |"]
+    for row in ROWS:
+        if isinstance(row, str):
+            lines.append(f"| {row} | | |")
+            continue
+        label, wanted = row
+        found = [_result(figures, figure, name) for figure, name in wanted]
+        signed = any("less C" in name for _, name in wanted)
+        percent = signed or any("relative" in name for _, name in wanted)
+        measured = " / ".join(_measured(result, percent, signed) for result in found)
+        published = [result.get("published") for result in found]
+        said = " / ".join(f"{value:.3f}" for value in published) if None not in published else ""
+        lines.append(f"| {label} | {measured} | {said} |")
+    return "\n".join(lines)
+
+
+def _result(figures, figure, name):
+    path = figures / f"{figure}.json"
+    if not path.is_file():
+        return {"value": None}
+    named = {result["name"]: result for result in json.loads(path.read_text(encoding="utf-8"))["results"]}
+    if name not in named:
+        raise KeyError(f"{path.name} has no result {name!r}; README.md's table needs it")
+    return named[name]
+
+
+def _measured(result, percent, signed):
+    if result["value"] is None:
+        return "not available"
+
+    def text(value):
+        return f"{100 * value:{'+' if signed else ''}.1f} %" if percent else f"{value:.3f}"
+
+    interval = f" ({text(result['low'])} to {text(result['high'])})" if "low" in result else ""
+    return text(result["value"]) + interval
+
+
+def update(readme, figures):
+    """Write the table between the README's two marks."""
+    before, start, rest = readme.read_text(encoding="utf-8").partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise ValueError(f"{readme.name} must hold the marks {START} and {END}")
+    write_atomically(readme, f"{before}{START}\n{table(figures)}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    update(repository_root() / "README.md", repository_root() / "figures")

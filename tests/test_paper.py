@@ -1,0 +1,63 @@
+import importlib.util
+import json
+import re
+import shutil
+
+import pytest
+import readme_table
+import typst
+from matplotlib.figure import Figure
+from repository import repository_root
+
+ROOT = repository_root()
+
+
+@pytest.fixture
+def build():
+    specification = importlib.util.spec_from_file_location("paper_build", ROOT / "paper" / "build.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.build
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A repository with the manuscript, and figures that hold every number README.md's table needs."""
+    shutil.copytree(ROOT / "paper", tmp_path / "paper")
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    wanted = [one for row in readme_table.ROWS if not isinstance(row, str) for one in row[1]]
+    wanted.append(("loop-candidates-six", "candidates per image, authors' Module I"))
+    for figure in dict.fromkeys(figure for figure, _ in wanted):
+        results = [
+            {"name": name, "value": -0.12345, "unit": "", "low": -0.2, "high": 0.05, "published": 0.85}
+            for one, name in wanted
+            if one == figure
+        ]
+        (figures / f"{figure}.json").write_text(json.dumps({"results": results}))
+    for name in ("loop-detection-six", "loop-axes-c-nine"):
+        Figure(figsize=(2, 1)).savefig(figures / f"{name}.png")
+    return tmp_path
+
+
+def test_the_manuscript_is_built_from_the_figures_alone(build, house):
+    pdf = build(house)
+    assert pdf == house / "build" / "paper.pdf"
+    content = pdf.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert build(house).read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["recall, Modules I-III, published rule", "precision, fcn, published rule"])
+def test_a_number_that_no_figure_holds_is_an_error(build, house, name):
+    path = house / "figures" / "loop-detection-six.json"
+    results = [row for row in json.loads(path.read_text())["results"] if row["name"] != name]
+    path.write_text(json.dumps({"results": results}))
+    with pytest.raises(typst.TypstError, match="has no result"):
+        build(house)
+
+
+def test_no_result_is_typed_by_hand():
+    text = (ROOT / "paper" / "main.typ").read_text(encoding="utf-8")
+    body = text.partition("= References")[0]
+    assert not re.findall(r"\d\.\d+ ?%|\b0\.\d{2,}", body)
