@@ -35,7 +35,13 @@ def sizes_figure(objects, images, sources, *, columns=3):
     Examples
     --------
     >>> import pandas as pd
-    >>> columns = {"image": "a", "source": "C", "touches_edge": False, "pixel_size_nm": 0.5, "pixel_size_sure": True}
+    >>> columns = {
+    ...     "image": "a",
+    ...     "source": "C",
+    ...     "touches_edge": False,
+    ...     "pixel_size_nm": 0.5,
+    ...     "pixel_size_sure": True,
+    ... }
     >>> figure = sizes_figure(pd.DataFrame({"diameter": [20.0, 30.0]}).assign(**columns), ["a"], ["C"])
     >>> figure.axes[0].get_xlabel()
     'diameter (nm)'
