@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 _THRESHOLD_MARGIN = np.float32(1e-5)
+_STRIP = 128  # px
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,16 +153,16 @@ def raw_windows(
 
 def evaluate(cascade: Cascade, image: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
     """Return ``(y, x)`` of the windows of one scale that pass all stages, and their margin over the last threshold."""
-    integral = cv2.integral(image)
     rows, columns = image.shape[0] - cascade.window + 1, image.shape[1] - cascade.window + 1
     if rows <= 0 or columns <= 0:
         return np.empty((0, 2), np.float32), np.empty(0, np.float32)
-    offsets = grid_offsets(cascade.features[cascade.stump_features], integral.shape[1])
+    # Strips this narrow stay in the processor's first cache for as many rows as a window has.
+    strip = min(_STRIP, columns)
+    offsets = grid_offsets(cascade.features[cascade.stump_features], strip + cascade.window)
     return _slide(
-        integral.ravel(),
-        integral.shape[1],
-        rows,
-        columns,
+        cv2.integral(image),
+        cascade.window,
+        strip,
         step,
         offsets,
         cascade.subsets,
@@ -176,7 +177,8 @@ def grid_offsets(features: np.ndarray, row_length: int) -> np.ndarray:
     x, y, width, height = (features[:, i : i + 1].astype(np.int32) for i in range(4))
     steps = np.arange(4, dtype=np.int32)
     rows = (y + height * steps)[:, :, None] * row_length
-    return np.ascontiguousarray((rows + (x + width * steps)[:, None, :]).reshape(len(features), 16))
+    # Unsigned, so that compiled code need not ask whether an index counts from the end.
+    return (rows + (x + width * steps)[:, None, :]).reshape(len(features), 16).astype(np.uint64)
 
 
 @numba.njit(cache=True, inline="always")
@@ -209,44 +211,55 @@ def pattern(integral, at, offsets):
 
 
 @numba.njit(cache=True, nogil=True)
-def _slide(integral, row_length, rows, columns, step, offsets, subsets, votes, stage_ends, thresholds):
+def _slide(integral, window, strip, step, offsets, subsets, votes, stage_ends, thresholds):
+    rows, columns = integral.shape[0] - window, integral.shape[1] - window
+    row_length = strip + window
+    part = np.zeros((integral.shape[0], row_length), integral.dtype)
+    flat = part.ravel()
+    next_x = np.zeros(rows, np.int64)
     capacity = 256
-    positions = np.empty((capacity, 2), np.float32)
-    margins = np.empty(capacity, np.float32)
+    positions, margins = np.empty((capacity, 2), np.float32), np.empty(capacity, np.float32)
     n = 0
-    for y in range(0, rows, step):
-        x = 0
-        while x < columns:
-            at = y * row_length + x
-            stump = 0
-            failed_at = -1
-            total = 0.0
-            for stage in range(len(stage_ends)):
+    for left in range(0, columns, strip):
+        width = min(row_length, integral.shape[1] - left)
+        part[:, :width] = integral[:, left : left + width]
+        right = min(left + strip, columns)
+        for y in range(0, rows, step):
+            x = next_x[y]
+            while x < right:
+                at = np.uint64(y * row_length + x - left)
+                stump = 0
+                failed_at = -1
                 total = 0.0
-                while stump < stage_ends[stage]:
-                    code = pattern(integral, at, offsets[stump])
-                    first = (subsets[stump, code >> 5] >> (code & 31)) & 1
-                    total += votes[stump, 1 - first]
-                    stump += 1
-                if total < thresholds[stage]:
-                    failed_at = stage
-                    break
-            if failed_at < 0:
-                if n == capacity:
-                    capacity *= 2
-                    grown = np.empty((capacity, 2), np.float32)
-                    grown[:n] = positions
-                    positions = grown
-                    grown_margins = np.empty(capacity, np.float32)
-                    grown_margins[:n] = margins
-                    margins = grown_margins
-                positions[n, 0] = y
-                positions[n, 1] = x
-                margins[n] = total - thresholds[-1]
-                n += 1
-            # OpenCV looks at every second window only after one that fails the very first stage.
-            x += 2 * step if failed_at == 0 else step
+                for stage in range(len(stage_ends)):
+                    total = 0.0
+                    while stump < stage_ends[stage]:
+                        code = pattern(flat, at, offsets[stump])
+                        first = (subsets[stump, code >> 5] >> (code & 31)) & 1
+                        total += votes[stump, 1 - first]
+                        stump += 1
+                    if total < thresholds[stage]:
+                        failed_at = stage
+                        break
+                if failed_at < 0:
+                    if n == capacity:
+                        capacity *= 2
+                        positions, margins = _grown(positions, capacity), _grown(margins, capacity)
+                    positions[n, 0] = y
+                    positions[n, 1] = x
+                    margins[n] = total - thresholds[-1]
+                    n += 1
+                # OpenCV looks at every second window only after one that fails the very first stage.
+                x += 2 * step if failed_at == 0 else step
+            next_x[y] = x
     return positions[:n], margins[:n]
+
+
+@numba.njit(cache=True, nogil=True)
+def _grown(array, capacity):
+    grown = np.empty((capacity, *array.shape[1:]), array.dtype)
+    grown[: len(array)] = array
+    return grown
 
 
 def _scales(window, shape, scale_factor, min_size, max_size):

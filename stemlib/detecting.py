@@ -9,8 +9,9 @@ import numpy as np
 from stemlib.cascade import Cascade, raw_windows
 
 CONTEXT = 1.4
-STEP = 2
-SCALE_FACTOR = 1.2
+# Chosen on series left out of training: a finer search finds 1 % more loops in more than twice the time.
+STEP = 3
+SCALE_FACTOR = 1.25
 _PADDING = 16
 
 
@@ -56,7 +57,7 @@ def detection_squares(boxes: np.ndarray, window: int) -> np.ndarray:
 
 
 def candidates(
-    cascade: Cascade, image: np.ndarray, *, min_neighbours: int = 2
+    cascade: Cascade, image: np.ndarray, *, min_neighbours: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return Module I's candidates: windows that pass the cascade, grouped where they agree.
 

@@ -1,0 +1,244 @@
+"""Module II: a convolutional network tells loops among Module I's candidates and says where exactly they lie."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from stemlib._files import write_atomically
+from stemlib.fcn_network import choose_device
+
+WEIGHTS = Path(__file__).parent / "weights" / "loop_screening.safetensors"
+CROP = 48
+CROP_CONTEXT = 1.5  # side of the crop over the side of the candidate's box
+_CANDIDATE_TO_LOOP = 1 / 1.4  # the loop's share of the candidate's side: the network's zero for sizes
+_BATCH = 256
+
+
+class ScreeningNetwork(nn.Module):
+    """Seven convolutions from a crop to one logit and four numbers that refine the box.
+
+    The settings that go with the weights, a calibration ``slope`` and ``offset`` of the logit and the ``threshold`` of
+    probability above which a candidate counts, are attributes.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 48, 64, 96, 96)):
+        super().__init__()
+        self.settings = {"widths": list(widths), "slope": 1.0, "offset": 0.0, "threshold": 0.5}
+        a, b, c, d, e, f = widths
+        self.features = nn.Sequential(
+            *_convolution(1, a, 5, stride=2),
+            *_convolution(a, b),
+            nn.MaxPool2d(2),
+            *_convolution(b, c),
+            *_convolution(c, d),
+            nn.MaxPool2d(2),
+            *_convolution(d, e),
+            *_convolution(e, f),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(f * (CROP // 16) ** 2, 96),
+            nn.ReLU(inplace=True),
+        )
+        self.head = nn.Linear(96, 5)
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Return (N, 5): logit, then shift of the centre and logarithm of the size, y before x."""
+        return self.head(self.features(crops))
+
+
+def _convolution(channels_in, channels_out, size=3, stride=1):
+    return (
+        nn.Conv2d(channels_in, channels_out, size, stride=stride, padding=size // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> tuple[np.ndarray, np.ndarray]:
+    """Give each candidate its probability of being a loop, and the box that the loop fills.
+
+    Parameters
+    ----------
+    image : (H, W) uint8
+        The working image in which Module I found the candidates.
+    boxes : (N, 4) float
+        Candidates, ``top, left, bottom, right``, px.
+    network : ScreeningNetwork
+        See `load_screening`.
+
+    Returns
+    -------
+    probability : (N,) float
+        Calibrated on image series that the network had not seen.
+    refined : (N, 4) float
+        The loop's own extent, px.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> boxes = np.array([[10.0, 10, 40, 40]])
+    >>> probability, refined = screen(np.full((64, 64), 128, np.uint8), boxes, load_screening())
+    >>> probability.shape, refined.shape
+    ((1,), (1, 4))
+
+    References
+    ----------
+    Li, Field & Morgan, npj Comput. Mater. 4, 36 (2018), doi:10.1038/s41524-018-0093-8; box refinement after Girshick
+    et al., CVPR 2014, doi:10.1109/CVPR.2014.81.
+    """
+    boxes = np.asarray(boxes, float).reshape(-1, 4)
+    answers = network_answers(network, crops(image, boxes))
+    settings = network.settings
+    logit = settings["slope"] * answers[:, 0].astype(float) + settings["offset"]
+    return 1 / (1 + np.exp(-logit)), apply_refinement(boxes, answers[:, 1:])
+
+
+def network_answers(network: ScreeningNetwork, patches: np.ndarray) -> np.ndarray:
+    """Return the (N, 5) raw output for (N, CROP, CROP) float32 crops, in batches on the network's device."""
+    device = next(network.parameters()).device
+    answers = [np.empty((0, 5), np.float32)]
+    with torch.inference_mode():
+        for start in range(0, len(patches), _BATCH):
+            batch = torch.from_numpy(patches[start : start + _BATCH, None]).to(device)
+            answers.append(network(batch).float().cpu().numpy())
+    return np.concatenate(answers)
+
+
+def crops(
+    image: np.ndarray, boxes: np.ndarray, *, size: int = CROP, context: float = CROP_CONTEXT
+) -> np.ndarray:
+    """Cut the surroundings of every box, resampled to one size, brightness as the crop's own, contrast as the image's.
+
+    Parameters
+    ----------
+    image : (H, W) uint8
+    boxes : (N, 4) float
+        Square boxes ``top, left, bottom, right``, px.
+    size : int
+        Side of the result, px.
+    context : float
+        Side of what is cut out over the side of the box.
+
+    Returns
+    -------
+    (N, size, size) float32
+        Zero mean each; the image's robust standard deviation is 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> crops(np.full((64, 64), 128, np.uint8), np.array([[10.0, 10, 40, 40]])).shape
+    (1, 48, 48)
+    """
+    levels = [image]
+    while min(levels[-1].shape) >= 2 * size:
+        height, width = (side // 2 for side in levels[-1].shape)
+        levels.append(
+            cv2.resize(levels[-1][: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        )
+    low, high = np.percentile(levels[min(1, len(levels) - 1)], [16, 84])
+    contrast = max((high - low) / 2, 1.0)
+    patches = np.empty((len(boxes), size, size), np.float32)
+    for patch, (top, left, bottom, right) in zip(patches, boxes, strict=True):
+        scale = context * (bottom - top) / size
+        # The level whose pixels are just finer than the crop's, so that nothing aliases.
+        level = min(max(int(np.log2(max(scale, 1e-6)) + 0.3), 0), len(levels) - 1)
+        step = scale / 2**level
+        centre = (np.array([left + right, top + bottom]) / 2 + 0.5) / 2**level - 0.5
+        corner = centre - step * (size - 1) / 2
+        cv2.warpAffine(
+            levels[level],
+            np.array([[step, 0, corner[0]], [0, step, corner[1]]]),
+            (size, size),
+            dst=(cut := np.empty((size, size), np.uint8)),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        patch[:] = cut
+        patch -= patch.mean()
+    patches /= contrast
+    return patches
+
+
+def refinement_targets(boxes: np.ndarray, loops: np.ndarray) -> np.ndarray:
+    """Return the (N, 4) numbers that turn each candidate's box into its loop's: the inverse of `apply_refinement`."""
+    side = (boxes[:, 2:] - boxes[:, :2]).mean(axis=1, keepdims=True)
+    shift = ((loops[:, :2] + loops[:, 2:]) - (boxes[:, :2] + boxes[:, 2:])) / 2 / side
+    return np.hstack([shift, np.log((loops[:, 2:] - loops[:, :2]) / (side * _CANDIDATE_TO_LOOP))])
+
+
+def apply_refinement(boxes: np.ndarray, refinement: np.ndarray) -> np.ndarray:
+    """Move and resize (N, 4) candidates by the network's (N, 4) answers: shift over side, log of size over side."""
+    side = (boxes[:, 2:] - boxes[:, :2]).mean(axis=1, keepdims=True)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + side * np.clip(refinement[:, :2], -1, 1)
+    half = side * _CANDIDATE_TO_LOOP * np.exp(np.clip(refinement[:, 2:], -2, 2)) / 2
+    return np.hstack([centre - half, centre + half])
+
+
+def load_screening(weights: str | Path | None = None, device: str = "auto") -> ScreeningNetwork:
+    """Load the screening network for inference; a second call with the same file is free.
+
+    Parameters
+    ----------
+    weights : path-like, optional
+        Weights in safetensors; by default those that come with stemlib.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+
+    Returns
+    -------
+    ScreeningNetwork
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    ValueError
+        If it is damaged or holds something else, or torch has no such device.
+
+    Examples
+    --------
+    >>> 0 < load_screening().settings["threshold"] < 1
+    True
+    """
+    path = Path(WEIGHTS if weights is None else weights)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights={str(path)!r} does not exist; give a safetensors file from stemlib.training.screening"
+        )
+    stat = path.stat()
+    return _load(path, stat.st_mtime_ns, stat.st_size, choose_device(device))
+
+
+@functools.lru_cache(maxsize=4)
+def _load(path, _changed, _size, device):
+    try:
+        with safe_open(path, framework="pt") as file:
+            settings = json.loads((file.metadata() or {})["stemlib_screening"])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator here)
+        network = ScreeningNetwork(tuple(settings["widths"]))
+        network.load_state_dict(state)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"weights={str(path)!r} is damaged, or not from stemlib.training.screening ({error}); "
+            "train or fetch it again"
+        ) from error
+    network.settings.update(settings)
+    return network.eval().to(device, memory_format=torch.channels_last)
+
+
+def save_screening(network: ScreeningNetwork, path: str | Path) -> None:
+    """Write the network's weights and settings as safetensors, in one go."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    metadata = {"stemlib_screening": json.dumps(network.settings)}
+    write_atomically(Path(path), lambda temporary: save_file(state, temporary, metadata=metadata))

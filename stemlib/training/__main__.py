@@ -1,0 +1,79 @@
+"""Train all weights anew from the public loop set: ``python -m stemlib.training --output FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+from stemlib import datasets
+from stemlib.training.fcn import train_fcn
+from stemlib.training.fcn_card import release_fcn
+from stemlib.training.images import labelled_images
+from stemlib.training.modules import Settings, train_modules
+
+MODELS = ("modules", "fcn")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train what the command line asks for; see ``--help``."""
+    parser = argparse.ArgumentParser(prog="python -m stemlib.training", description=__doc__)
+    parser.add_argument("--output", required=True, type=Path, help="folder for weights and cards")
+    parser.add_argument("--model", choices=MODELS, action="append", help="only this one (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16 halves the time of the networks on hardware that knows it (default: float32)",
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    command = (
+        f"python -m stemlib.training --output FOLDER --seed {options.seed} --precision {options.precision}"
+    )
+    models = options.model or MODELS
+    if "modules" in models:
+        names = [*datasets.image_set("training"), *datasets.image_set("validation")]
+        train_modules(
+            labelled_images(names),
+            options.output,
+            settings=Settings(precision=options.precision),
+            seed=options.seed,
+            device=options.device,
+            command=command,
+            data=(
+                "FeCrAl loop set, label set A with the enlargement of its boxes undone, roles training and "
+                "validation of stemlib.datasets.loop_images; Li, Field & Morgan (2018), "
+                "doi:10.1038/s41524-018-0093-8"
+            ),
+            progress=True,
+        )
+    if "fcn" in models:
+        started = time.monotonic()
+        trained = train_fcn(
+            datasets.image_set("training"),
+            out_folder=options.output / "fcn",
+            seed=options.seed,
+            precision=options.precision,
+            device=options.device,
+        )
+        release_fcn(
+            trained,
+            datasets.image_set("validation"),
+            out_folder=options.output,
+            split=(
+                "trained on the role training of stemlib.datasets.loop_images, threshold and scores from the role "
+                "validation (series 5401 and 2501)"
+            ),
+            command=command,
+            seed=options.seed,
+            minutes=(time.monotonic() - started) / 60,
+            device=options.device,
+        )
+
+
+if __name__ == "__main__":
+    main()

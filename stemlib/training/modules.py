@@ -1,0 +1,287 @@
+"""Train Modules I and II together, every image series left out once, and write weights with their cards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+
+from stemlib._files import write_atomically
+from stemlib.agreement import match, pool, score
+from stemlib.boxes import suppress
+from stemlib.cascade import Cascade
+from stemlib.cascade_xml import load_cascade, save_cascade
+from stemlib.detecting import candidates
+from stemlib.screening import apply_refinement, crops, load_screening, network_answers, save_screening
+from stemlib.training.cascade import train_cascade
+from stemlib.training.curves import probability_curves
+from stemlib.training.images import LabelledImage
+from stemlib.training.screening import Samples, candidate_samples, train_screening
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set of the training of Modules I and II; the defaults made the shipped weights."""
+
+    window: int = 24
+    n_stages: int = 10
+    hit_rate: float = 0.998
+    false_alarm_rate: float = 0.5
+    n_positives: int = 8000
+    n_negatives: int = 14000
+    features_per_round: int = 1500
+    epochs: int = 10
+    precision: str = "float32"
+    n_threads: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What models that had not seen an image say of Module I's candidates in it: raw logits and refined boxes."""
+
+    image: LabelledImage
+    candidates: np.ndarray
+    logits: np.ndarray
+    refined: np.ndarray
+
+
+def train_modules(
+    images: Sequence[LabelledImage],
+    output_folder: str | Path,
+    *,
+    settings: Settings = Settings(),
+    turns: Sequence[Sequence[str]] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    command: str = "stemlib.training.modules.train_modules",
+    data: str = "",
+    progress: bool = False,
+) -> dict:
+    """Train Modules I and II and write ``loop_cascade.xml``, ``loop_screening.safetensors`` and a card for each.
+
+    Module II learns from candidates in images that the Module I which found them had not seen: each image series is
+    left out of a training of Module I in turn. A second such round, of both modules, gives the calibration of the
+    probability, the threshold, and the scores on series that nothing had seen. What is shipped is then trained on all
+    series. Models of single turns stay in ``turns`` below the output folder, and a second call goes on from there.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage
+        From two series at least.
+    output_folder : path-like
+    settings : Settings
+    turns : sequence of sequences of str, optional
+        Which series are left out together; by default each alone. Fewer turns take less time, and are if anything
+        harder, since less is left to learn from.
+    seed : int
+        Seed of every random choice.
+    device : str
+        For Module II: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+    command, data : str
+        How and on what this was called, for the cards.
+    progress : bool
+        Whether to show progress bars.
+
+    Returns
+    -------
+    dict
+        The validation part of the cards: pooled and mean recall, precision and F1 over the series left out.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two turns, or a series is in none or in two of them.
+
+    References
+    ----------
+    Li, Field & Morgan, npj Comput. Mater. 4, 36 (2018), doi:10.1038/s41524-018-0093-8; calibration after Platt, in
+    Advances in Large Margin Classifiers (MIT Press, 1999).
+    """
+    started = time.monotonic()
+    folder = Path(output_folder)
+    series = sorted({image.series for image in images})
+    turns = [(name,) for name in series] if turns is None else [tuple(turn) for turn in turns]
+    if len(turns) < 2 or sorted(name for turn in turns for name in turn) != series:
+        raise ValueError(f"turns={turns} must be two at least and hold each of {series} once")
+    turn_of = {name: turn for turn in turns for name in turn}
+    cascades = {
+        left_out: _cascade_of_turn(folder, images, left_out, settings, seed, progress)
+        for left_out in [*turns, ()]
+    }
+    found = [candidates(cascades[turn_of[image.series]], image.image)[0] for image in images]
+    samples = [
+        candidate_samples(image.image, boxes, image.loops, settings.window)
+        for image, boxes in zip(images, found, strict=True)
+    ]
+    answers = []
+    for left_out in turns:
+        network = _screening_of_turn(folder, images, samples, left_out, settings, seed, device, progress)
+        answers += [
+            _answers(network, image, boxes)
+            for image, boxes in zip(images, found, strict=True)
+            if image.series in left_out
+        ]
+    slope, offset = calibrate(answers)
+    threshold = best_threshold(answers, slope, offset)
+    validation = validation_scores(answers, slope, offset, threshold)
+    validation |= probability_curves(answers, slope, offset)
+    network = _screening_of_turn(folder, images, samples, (), settings, seed, device, progress)
+    network.settings.update(slope=slope, offset=offset, threshold=threshold)
+    save_cascade(
+        cascades[()],
+        folder / "loop_cascade.xml",
+        hit_rate=settings.hit_rate,
+        false_alarm_rate=settings.false_alarm_rate,
+    )
+    save_screening(network, folder / "loop_screening.safetensors")
+    card = {
+        "data": data,
+        "split": "scores: every image series left out once; the shipped weights are trained on all of them",
+        "turns": turns,
+        "series": {name: sum(image.series == name for image in images) for name in series},
+        "loops": int(sum(len(image.loops) for image in images)),
+        "seed": seed,
+        "command": command,
+        "settings": vars(settings),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "validation": validation,
+    }
+    for name, what in (
+        ("loop_cascade.xml", "Module I: cascade of multi-block local binary patterns"),
+        ("loop_screening.safetensors", "Module II: screening network, calibrated"),
+    ):
+        _write_card(folder / name, {"what": what, **card})
+    return validation
+
+
+def _named(left_out):
+    return ", ".join(left_out) or "nothing"
+
+
+def _write_card(path, card):
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    text = json.dumps({"file": path.name, "sha256": digest, **card}, indent=1, ensure_ascii=False)
+    write_atomically(path.with_suffix(".json"), text + "\n")
+
+
+def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Cascade:
+    path = folder / "turns" / f"cascade without {_named(left_out)}.xml"
+    if not path.is_file():
+        logger.info("training Module I without %s", _named(left_out))
+        chosen = [image for image in images if image.series not in left_out]
+        cascade = train_cascade(
+            [image.image for image in chosen],
+            [image.loops for image in chosen],
+            window=settings.window,
+            n_stages=settings.n_stages,
+            hit_rate=settings.hit_rate,
+            false_alarm_rate=settings.false_alarm_rate,
+            n_positives=settings.n_positives,
+            n_negatives=settings.n_negatives,
+            features_per_round=settings.features_per_round,
+            n_threads=settings.n_threads,
+            seed=seed,
+            progress=progress,
+        )
+        save_cascade(cascade, path, hit_rate=settings.hit_rate, false_alarm_rate=settings.false_alarm_rate)
+    return load_cascade(path)
+
+
+def _screening_of_turn(folder, images, samples, left_out, settings, seed, device, progress):
+    path = folder / "turns" / f"screening without {_named(left_out)}.safetensors"
+    if not path.is_file():
+        logger.info("training Module II without %s", _named(left_out))
+        chosen = [s for image, s in zip(images, samples, strict=True) if image.series not in left_out]
+        network = train_screening(
+            Samples.join(chosen),
+            epochs=settings.epochs,
+            precision=settings.precision,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
+        save_screening(network, path)
+    return load_screening(path, device)
+
+
+def _answers(network, image, boxes):
+    answers = network_answers(network, crops(image.image, boxes))
+    refined = apply_refinement(boxes, answers[:, 1:])
+    return Answers(image, boxes, answers[:, 0].astype(float), refined)
+
+
+def calibrate(answers: Sequence[Answers]) -> tuple[float, float]:
+    """Return slope and offset that make the logistic function of the logits a probability (Platt scaling)."""
+    logits, labels = [], []
+    for answer in answers:
+        # Of several candidates on one loop only the best is ever reported.
+        kept = suppress(answer.refined, answer.logits, np.ones(len(answer.logits), bool))
+        logits.append(answer.logits[kept])
+        labels.append(match(answer.image.loops, answer.refined[kept]).is_true)
+    logits, labels = np.concatenate(logits), np.concatenate(labels)
+
+    def cost(parameters):
+        scaled = parameters[0] * logits + parameters[1]
+        return np.mean(np.logaddexp(0, scaled) - labels * scaled)
+
+    slope, offset = minimize(cost, [1.0, 0.0], method="Nelder-Mead").x
+    return float(slope), float(offset)
+
+
+def accepted_boxes(answer: Answers, slope: float, offset: float, threshold: float) -> np.ndarray:
+    """Return the (N, 4) boxes that `find_loops` would report at a threshold, px of the unreduced image."""
+    probability = 1 / (1 + np.exp(-(slope * answer.logits + offset)))
+    kept = suppress(answer.refined, probability, probability >= threshold)
+    return (answer.refined[kept] + 0.5) * answer.image.factor - 0.5
+
+
+def _matches(answers, slope, offset, threshold, rule):
+    return {
+        answer.image.name: match(
+            (answer.image.loops + 0.5) * answer.image.factor - 0.5,
+            accepted_boxes(answer, slope, offset, threshold),
+            rule=rule,
+        )
+        for answer in answers
+    }
+
+
+def best_threshold(answers: Sequence[Answers], slope: float, offset: float) -> float:
+    """Return the probability with the best F1, published rule, over all series left out."""
+
+    def f1(threshold):
+        pooled = pool(_matches(answers, slope, offset, threshold, "published").values())
+        return 2 / (1 / max(pooled.is_found.mean(), 1e-9) + 1 / max(pooled.is_true.mean(), 1e-9))
+
+    return float(max(np.arange(0.1, 0.9, 0.02).round(2), key=f1))
+
+
+def validation_scores(
+    answers: Sequence[Answers], slope: float, offset: float, threshold: float
+) -> dict[str, object]:
+    """Return recall, precision and F1: pooled by both rules, per series left out, and the mean over series."""
+    names = ("recall", "precision", "f1")
+    result: dict[str, object] = {"threshold": threshold}
+    for rule in ("published", "one-to-one"):
+        matches = _matches(answers, slope, offset, threshold, rule)
+        pooled = score(pool(matches.values()))
+        by_series = {}
+        for series in sorted({answer.image.series for answer in answers}):
+            scored = score(pool(matches[a.image.name] for a in answers if a.image.series == series))
+            by_series[series] = {name: float(scored[name]) for name in names}
+        mean = {name: float(np.nanmean([s[name] for s in by_series.values()])) for name in names}
+        scores = {name: float(pooled[name]) for name in names}
+        if rule == "published":
+            result |= {**scores, "mean_over_series": mean, "by_series": by_series}
+        else:
+            result |= {"one_to_one": {**scores, "mean_over_series": mean, "by_series": by_series}}
+    return result
