@@ -1,13 +1,23 @@
 import os
 
 import nbformat
+import pandas as pd
 import papermill
 import pytest
 import reproduce
+from skimage import io
+
+from stemlib.loop_tables import read_imagej_csv
+from stemlib.synthetic import loop_micrograph
 
 NOTEBOOKS = sorted(reproduce.NOTEBOOKS.glob("*.ipynb"))
 # What makes each notebook quick on synthetic images; those without an entry run with image_set alone.
-SMALL = {}
+SMALL = {
+    "loop-detection": {"side_synthetic": 384},
+    "loop-sizes": {"side_synthetic": 384},
+    "loop-steel": {"side_synthetic": 384},
+    "train-loops": {"train": True, "quick": True, "weights_folder": "TMP", "n_synthetic": 4},
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,9 +32,26 @@ def environment():
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_on_small_parameters(notebook, tmp_path):
     parameters = SMALL.get(notebook.stem, {}) | {"image_set": "synthetic"}
+    parameters = {name: str(tmp_path) if value == "TMP" else value for name, value in parameters.items()}
     for content in reproduce.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log"):
         assert content["synthetic"] is True
         assert content["results"]
+
+
+def test_your_image_takes_a_file_and_writes_tables(tmp_path):
+    image = loop_micrograph((256, 256), n_loops=4, seed=1).image
+    io.imsave(tmp_path / "mine.png", image, check_contrast=False)
+    parameters = {"image_path": str(tmp_path / "mine.png"), "method": "fcn", "pixel_size_nm": 0.5}
+    notebook = reproduce.NOTEBOOKS / "your-image.ipynb"
+    (content,) = reproduce.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
+    assert content["synthetic"] is False
+    assert content["parameters"]["image"] == "mine.png"
+    assert list(content["data"]) == ["mine.png"]
+    assert {result["name"]: result["unit"] for result in content["results"]}["mean diameter"] == "nm"
+    table = pd.read_csv(tmp_path / "figures" / "your-image.csv")
+    assert {"y (px)", "major (nm)", "score"} <= set(table)
+    corrected = read_imagej_csv(tmp_path / "figures" / "your-image-imagej.csv", pixel_size_nm=0.5)
+    assert len(corrected) == len(table)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -22,7 +22,7 @@ def probability_curves(answers, slope, offset):
     Returns
     -------
     dict
-        `curve_published`: `threshold`, `recall`, `precision`, `f1` and `n_found` in steps of 0.05, published
+        `curve_published`: `threshold`, `recall`, `precision`, `f1` and `n_found` in steps of 0.01, published
         rule; `calibration`: see `calibration_bins`.
 
     Raises
@@ -55,7 +55,7 @@ def probability_curves(answers, slope, offset):
         said.append(probability[kept])
         true.append(match(*enlarged).is_true)
     curve = threshold_curve(truths, found)
-    curve = curve[curve["n_found"] > 0].iloc[::5]
+    curve = curve[curve["n_found"] > 0]
     return {
         "curve_published": curve.to_dict("records"),
         "calibration": calibration_bins(np.concatenate(said), np.concatenate(true)),

@@ -17,7 +17,7 @@ def answer(boxes, probabilities, factor=1):
 
 def test_recall_falls_and_precision_rises_with_the_threshold():
     curves = probability_curves([answer(np.vstack([LOOPS, OTHER]), [0.9, 0.4, 0.2])], 1.0, 0.0)
-    by_threshold = {point["threshold"]: point for point in curves["curve_published"]}
+    by_threshold = {round(point["threshold"], 2): point for point in curves["curve_published"]}
     assert (by_threshold[0.1]["recall"], by_threshold[0.1]["precision"]) == (1.0, pytest.approx(2 / 3))
     assert (by_threshold[0.5]["recall"], by_threshold[0.5]["precision"]) == (0.5, 1.0)
     assert [bin_["n"] for bin_ in curves["calibration"]] == [1, 1, 1]
