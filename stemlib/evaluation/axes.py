@@ -61,7 +61,8 @@ def axis_table(cases, objects, pairs_of, *, seed=0):
     Returns
     -------
     pandas.DataFrame
-        `source`, `truth`, `image` ("pooled" last) and what `stemlib.agreement.axis_errors` returns.
+        `source`, `truth`, `image` ("pooled" last, where every image is at hand) and what
+        `stemlib.agreement.axis_errors` returns.
 
     Raises
     ------
@@ -84,6 +85,8 @@ def axis_table(cases, objects, pairs_of, *, seed=0):
             rows.append(
                 {"source": source, "truth": truth, "image": name} | axis_errors(one, before, after, seed=seed)
             )
+        if not all(case.available for case in cases):
+            continue
         _, matches, before, after = zip(*matched, strict=True)
         pooled = axis_errors(pool(matches), np.concatenate(before), np.concatenate(after), seed=seed)
         rows.append({"source": source, "truth": truth, "image": "pooled"} | pooled)

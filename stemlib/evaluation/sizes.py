@@ -6,6 +6,7 @@ import pandas as pd
 from stemlib.agreement import compare_sizes, longer_side, size_statistics, touches_edge
 
 EDGES = ["top", "left", "bottom", "right"]
+_DIFFERENCES = ("count_difference", "mean_difference", "std_difference")
 _STATISTICS = ("mean", "mean_low", "mean_high", "std", "std_low", "std_high", "median")
 
 
@@ -172,7 +173,8 @@ def pooled_differences(cases, objects, pairs_of, *, seed=0):
     Returns
     -------
     pandas.DataFrame
-        `source`, `truth`, `n_images` and what `stemlib.agreement.compare_sizes` returns; px.
+        `source`, `truth`, `n_images` and what `stemlib.agreement.compare_sizes` returns; px. Where an image
+        is not at hand there is no smaller pool: `n_images` is 0 and nothing else is there.
 
     Raises
     ------
@@ -194,6 +196,11 @@ def pooled_differences(cases, objects, pairs_of, *, seed=0):
             for case in cases
             if all(_has_axes(case, name, side) for name, side in zip((source, truth), sides, strict=True))
         ]
+        if not all(case.available for case in cases):
+            rows.append(
+                {"source": source, "truth": truth, "n_images": 0} | dict.fromkeys(_DIFFERENCES, np.nan)
+            )
+            continue
         if not both:
             continue
         one, other = (side[side["image"].isin(both)][["image", "diameter", "touches_edge"]] for side in sides)

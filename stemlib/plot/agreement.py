@@ -216,7 +216,7 @@ def candidate_figure(curves, points):
                 )
             else:
                 axes.plot(point["per_image"], point["recall"], linestyle="none", label=point["label"], **look)
-        right = 2.5 * max((point["per_image"] for point in points), default=40)
+        right = 1.2 * max((point["per_image"] for point in points), default=80)
         axes.set(
             xlim=(0, right), ylim=(0, 1.02), xlabel="candidates per image", ylabel="recall, published rule"
         )

@@ -111,7 +111,8 @@ def axes_figure(pairs, errors, *, truth="C"):
     pairs : dict of str to pandas.DataFrame
         Source -> as `stemlib.evaluation.axis_pairs` returns it.
     errors : dict of str to dict
-        Source -> pooled `median_absolute_error` with its interval and `n_pairs`.
+        Source -> pooled `median_absolute_error` with its interval and `n_pairs`; sources that are missing
+        have no pooled number.
     truth : str
         The label set on the horizontal axis.
 
@@ -154,13 +155,17 @@ def axes_figure(pairs, errors, *, truth="C"):
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_ticks(ticks, [str(tick) for tick in ticks])
                 axis.set_minor_formatter("")
-            error = errors[source]
-            low, high = error["median_absolute_error_low"], error["median_absolute_error_high"]
-            axes.set_title(
-                f"{style.title(source)}: {error['n_pairs']} matched loops\nmedian absolute error "
-                f"{100 * error['median_absolute_error']:.1f} % ({100 * low:.1f} to {100 * high:.1f} %)"
-            )
+            axes.set_title(f"{style.title(source)}: {_error_text(errors.get(source))}")
             axes.set_xlabel(f"major axis, set {truth} (px)")
         grid[0, 0].set_ylabel("major axis measured (px)")
         grid[0, 0].legend(loc="upper left")
     return figure
+
+
+def _error_text(error):
+    if error is None:
+        return "not all images at hand"
+    value, low, high = (100 * error[f"median_absolute_error{end}"] for end in ("", "_low", "_high"))
+    return (
+        f"{error['n_pairs']} matched loops\nmedian absolute error {value:.1f} % ({low:.1f} to {high:.1f} %)"
+    )

@@ -89,6 +89,14 @@ def test_differences_are_pooled_over_the_images_that_both_measured():
     assert pooled_differences([CASE], OBJECTS, [("B", "C")]).empty
 
 
+def test_an_image_not_at_hand_leaves_no_smaller_pool():
+    other = LoopCase("b", None, (512, 512), "six", None, False)
+    row = pooled_differences([CASE, other], OBJECTS, [("fcn", "C")]).iloc[0]
+    assert row["n_images"] == 0
+    assert np.isnan(row["mean_difference"])
+    assert axis_table([CASE, other], OBJECTS, [("fcn", "C")])["image"].tolist() == ["a"]
+
+
 def test_density_keeps_its_interval():
     row = density_table(FOUND).iloc[0]
     assert (row["method"], row["image"], row["count"]) == ("fcn", "a", 3)

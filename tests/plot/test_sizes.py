@@ -51,6 +51,11 @@ def test_axes_are_drawn_against_the_expert_with_a_band_of_a_tenth():
     assert axes.get_xscale() == axes.get_yscale() == "log"
 
 
+def test_without_a_pooled_number_the_title_says_why():
+    (axes,) = axes_figure({"fcn": pd.DataFrame({"truth": [20.0], "found": [22.0]})}, {}).axes
+    assert axes.get_title().endswith("not all images at hand")
+
+
 def test_no_pairs_are_an_error():
     with pytest.raises(ValueError, match="no matched loops"):
         axes_figure({"fcn": pd.DataFrame({"truth": [], "found": []})}, {})
