@@ -95,7 +95,7 @@ def raw_windows(
     scale_factor : float
         Ratio of the window sizes of consecutive scales, above 1.
     min_size, max_size : int
-        Smallest and largest window side, px.
+        Smallest and largest window side, px; where no scale lies between them, the one nearest to the smallest.
     step : int, optional
         Stride in pixels of the reduced image; ``None`` is OpenCV's (2 below a scale of 2, 1 from there).
 
@@ -136,11 +136,17 @@ def raw_windows(
         raise ValueError(f"scale_factor={scale_factor} must be above 1")
     height, width = image.shape
     found, margins = [], []
+    n_stripes = None
     for scale in _scales(cascade.window, image.shape, scale_factor, min_size, max_size):
         reduced_size = (_round(width / scale), _round(height / scale))
         reduced = cv2.resize(image, reduced_size, interpolation=cv2.INTER_LINEAR_EXACT)
         stride = step or (1 if scale >= 2 else 2)
-        positions, margin = evaluate(cascade, reduced, stride)
+        rows = reduced.shape[0] - cascade.window + 1
+        n_stripes = n_stripes or -(-(reduced.shape[1] - cascade.window + 1) // 32)
+        if step is None:
+            # OpenCV deals the rows to stripes, and may leave the last row of windows to none of them.
+            rows = min(rows, n_stripes * max(-(-(rows // stride) // n_stripes), 1) * stride)
+        positions, margin = evaluate(cascade, reduced, rows, stride)
         corners = np.rint(positions * np.float32(scale)).astype(np.int32)
         # Rounding can carry a window over the lower or right edge; OpenCV cuts it there.
         sides = np.minimum(_round(cascade.window * scale), np.array(image.shape, np.int32) - corners)
@@ -151,9 +157,9 @@ def raw_windows(
     return np.vstack(found), np.concatenate(margins)
 
 
-def evaluate(cascade: Cascade, image: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``(y, x)`` of the windows of one scale that pass all stages, and their margin over the last threshold."""
-    rows, columns = image.shape[0] - cascade.window + 1, image.shape[1] - cascade.window + 1
+def evaluate(cascade: Cascade, image: np.ndarray, rows: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``(y, x)`` of the windows in the first rows that pass all stages, and their margin over the last one."""
+    columns = image.shape[1] - cascade.window + 1
     if rows <= 0 or columns <= 0:
         return np.empty((0, 2), np.float32), np.empty(0, np.float32)
     # Strips this narrow stay in the processor's first cache for as many rows as a window has.
@@ -163,6 +169,7 @@ def evaluate(cascade: Cascade, image: np.ndarray, step: int) -> tuple[np.ndarray
         cv2.integral(image),
         cascade.window,
         strip,
+        rows,
         step,
         offsets,
         cascade.subsets,
@@ -211,8 +218,8 @@ def pattern(integral, at, offsets):
 
 
 @numba.njit(cache=True, nogil=True)
-def _slide(integral, window, strip, step, offsets, subsets, votes, stage_ends, thresholds):
-    rows, columns = integral.shape[0] - window, integral.shape[1] - window
+def _slide(integral, window, strip, rows, step, offsets, subsets, votes, stage_ends, thresholds):
+    columns = integral.shape[1] - window
     row_length = strip + window
     part = np.zeros((integral.shape[0], row_length), integral.dtype)
     flat = part.ravel()
@@ -264,15 +271,15 @@ def _grown(array, capacity):
 
 def _scales(window, shape, scale_factor, min_size, max_size):
     scales, factor = [], 1.0
-    while True:
-        side = _round(window * factor)
-        if side > min(shape):
-            return scales
-        kept = np.float32(factor)
-        kept_side = _round(window * kept)
-        if kept_side >= min_size and (max_size is None or kept_side <= max_size):
-            scales.append(kept)
+    while _round(window * factor) <= min(shape):
+        scales.append(np.float32(factor))
         factor *= scale_factor
+    sides = np.array([_round(window * scale) for scale in scales])
+    kept = (sides >= min_size) & (sides <= (min(shape) if max_size is None else max_size))
+    if scales and not kept.any():
+        # As OpenCV does: rather the nearest size than none.
+        kept[np.argmin(np.abs(sides - min_size))] = True
+    return [scale for scale, keep in zip(scales, kept, strict=True) if keep]
 
 
 def _round(value) -> int:

@@ -51,6 +51,22 @@ def test_our_cascade_runs_in_opencv_with_the_same_windows(tmp_path, seed, scale_
     assert ours == opencv_windows(path, image, scale_factor, min_size)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_last_rows_and_columns_are_opencvs(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    path = tmp_path / "cascade.xml"
+    save_cascade(random_cascade(1, stages=1), path, hit_rate=0.99, false_alarm_rate=0.5)
+    for _ in range(12):
+        image = textured_image(rng.integers(24, 420, 2), seed)
+        scale_factor, min_size = rng.uniform(1.05, 2), int(rng.integers(0, 100))
+        ours = our_windows(path, image, scale_factor, min_size)
+        assert ours == opencv_windows(path, image, scale_factor, min_size), (
+            image.shape,
+            scale_factor,
+            min_size,
+        )
+
+
 def test_the_authors_cascades_give_opencvs_windows(real_data):
     from stemlib import datasets
 

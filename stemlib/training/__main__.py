@@ -14,6 +14,8 @@ from stemlib.training.images import labelled_images
 from stemlib.training.modules import Settings, train_modules
 
 MODELS = ("modules", "fcn")
+# Every series is left out once; small ones together, to save time.
+TURNS = (("200kV",), ("g1-g2",), ("0501",), ("100kx",), ("70kx", "5401"), ("K713", "grid1", "2501"))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
             labelled_images(names),
             options.output,
             settings=Settings(precision=options.precision),
+            turns=TURNS,
             seed=options.seed,
             device=options.device,
             command=command,

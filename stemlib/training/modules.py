@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from stemlib._files import write_atomically
-from stemlib.agreement import match, pool, score
+from stemlib.agreement import match, pool
 from stemlib.boxes import suppress
 from stemlib.cascade import Cascade
 from stemlib.cascade_xml import load_cascade, save_cascade
@@ -259,8 +259,7 @@ def best_threshold(answers: Sequence[Answers], slope: float, offset: float) -> f
     """Return the probability with the best F1, published rule, over all series left out."""
 
     def f1(threshold):
-        pooled = pool(_matches(answers, slope, offset, threshold, "published").values())
-        return 2 / (1 / max(pooled.is_found.mean(), 1e-9) + 1 / max(pooled.is_true.mean(), 1e-9))
+        return _scores(_matches(answers, slope, offset, threshold, "published").values())["f1"]
 
     return float(max(np.arange(0.1, 0.9, 0.02).round(2), key=f1))
 
@@ -269,19 +268,27 @@ def validation_scores(
     answers: Sequence[Answers], slope: float, offset: float, threshold: float
 ) -> dict[str, object]:
     """Return recall, precision and F1: pooled by both rules, per series left out, and the mean over series."""
-    names = ("recall", "precision", "f1")
     result: dict[str, object] = {"threshold": threshold}
     for rule in ("published", "one-to-one"):
         matches = _matches(answers, slope, offset, threshold, rule)
-        pooled = score(pool(matches.values()))
-        by_series = {}
-        for series in sorted({answer.image.series for answer in answers}):
-            scored = score(pool(matches[a.image.name] for a in answers if a.image.series == series))
-            by_series[series] = {name: float(scored[name]) for name in names}
-        mean = {name: float(np.nanmean([s[name] for s in by_series.values()])) for name in names}
-        scores = {name: float(pooled[name]) for name in names}
+        scores = _scores(matches.values())
+        by_series = {
+            series: _scores(matches[a.image.name] for a in answers if a.image.series == series)
+            for series in sorted({answer.image.series for answer in answers})
+        }
+        mean = {name: float(np.mean([s[name] for s in by_series.values()])) for name in scores}
         if rule == "published":
             result |= {**scores, "mean_over_series": mean, "by_series": by_series}
         else:
             result |= {"one_to_one": {**scores, "mean_over_series": mean, "by_series": by_series}}
     return result
+
+
+def _scores(matches) -> dict[str, float]:
+    """Recall, precision and F1 of pooled matches; all are 0 where nothing is found."""
+    pooled = pool(matches)
+    recall, precision = (
+        float(hits.mean()) if len(hits) else 0.0 for hits in (pooled.is_found, pooled.is_true)
+    )
+    f1 = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
+    return {"recall": recall, "precision": precision, "f1": f1}
