@@ -21,6 +21,7 @@ CROP = 48
 CROP_CONTEXT = 1.5  # side of the crop over the side of the candidate's box
 _CANDIDATE_TO_LOOP = 1 / 1.4  # the loop's share of the candidate's side: the network's zero for sizes
 _BATCH = 256
+_HOPELESS = -4.0  # logit
 
 
 class ScreeningNetwork(nn.Module):
@@ -104,7 +105,19 @@ def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> t
 
 
 def network_answers(network: ScreeningNetwork, patches: np.ndarray) -> np.ndarray:
-    """Return the (N, 5) raw output for (N, CROP, CROP) float32 crops, in batches on the network's device."""
+    """Return the (N, 5) raw output for (N, CROP, CROP) float32 crops, in batches on the network's device.
+
+    Candidates that are not hopeless are looked at a second time, turned by 180 degrees, and the mean is returned.
+    """
+    answers = _run(network, patches)
+    likely = answers[:, 0] > _HOPELESS
+    turned = _run(network, np.ascontiguousarray(patches[likely, ::-1, ::-1]))
+    turned[:, 1:3] *= -1
+    answers[likely] = (answers[likely] + turned) / 2
+    return answers
+
+
+def _run(network, patches):
     device = next(network.parameters()).device
     answers = [np.empty((0, 5), np.float32)]
     with torch.inference_mode():

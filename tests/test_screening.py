@@ -9,6 +9,7 @@ from stemlib.screening import (
     apply_refinement,
     crops,
     load_screening,
+    network_answers,
     refinement_targets,
     save_screening,
     screen,
@@ -93,3 +94,14 @@ def test_missing_and_damaged_weights_are_named(tmp_path):
         load_screening(path)
     with pytest.raises(ValueError, match="no_such_device"):
         load_screening(tmp_path / "half.safetensors", "no_such_device")
+
+
+def test_the_second_look_is_the_first_turned_by_180_degrees():
+    torch.manual_seed(1)
+    network = ScreeningNetwork((4, 4, 4, 4, 4, 4)).eval()
+    patches = np.random.default_rng(0).normal(size=(6, CROP, CROP)).astype(np.float32)
+    answers, turned = (
+        network_answers(network, p) for p in (patches, np.ascontiguousarray(patches[:, ::-1, ::-1]))
+    )
+    assert np.allclose(answers[:, [0, 3, 4]], turned[:, [0, 3, 4]], atol=1e-5)
+    assert np.allclose(answers[:, 1:3], -turned[:, 1:3], atol=1e-5)
