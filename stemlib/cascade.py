@@ -229,7 +229,8 @@ def _slide(integral, window, strip, rows, step, offsets, subsets, votes, stage_e
     n = 0
     for left in range(0, columns, strip):
         width = min(row_length, integral.shape[1] - left)
-        part[:, :width] = integral[:, left : left + width]
+        # Counted from the strip's own edge: sums over a whole large image wrap around.
+        part[:, :width] = integral[:, left : left + width] - integral[:, left : left + 1]
         right = min(left + strip, columns)
         for y in range(0, rows, step):
             x = next_x[y]

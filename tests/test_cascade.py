@@ -51,6 +51,16 @@ def test_our_cascade_runs_in_opencv_with_the_same_windows(tmp_path, seed, scale_
     assert ours == opencv_windows(path, image, scale_factor, min_size)
 
 
+def test_sums_beyond_31_bits_in_a_large_bright_image_do_no_harm(tmp_path):
+    path = tmp_path / "cascade.xml"
+    save_cascade(random_cascade(5), path, hit_rate=0.99, false_alarm_rate=0.5)
+    image = np.full((3000, 3200), 250, np.uint8)
+    image[-90:, -90:] -= textured_image((90, 90)) // 8
+    ours = our_windows(path, image, 100, 24)
+    assert len(ours) > 10
+    assert ours == opencv_windows(path, image, 100, 24)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_last_rows_and_columns_are_opencvs(tmp_path, seed):
     rng = np.random.default_rng(seed)
