@@ -278,9 +278,9 @@ def test_parameters_are_literals_or_words():
         reproduce.parse_assignment("six")
 
 
-def test_training_time_comes_from_the_cards(tmp_path, monkeypatch):
+def test_training_time_comes_from_the_cards_and_what_is_trained_together_counts_once(tmp_path, monkeypatch):
     (tmp_path / "stemlib" / "weights").mkdir(parents=True)
-    for name, minutes in (("a", 12.5), ("b", 3)):
+    for name, minutes in (("loop_cascade", 12.5), ("loop_screening", 12.5), ("loop_fcn", 3)):
         (tmp_path / "stemlib" / "weights" / f"{name}.json").write_text(json.dumps({"minutes": minutes}))
     monkeypatch.setattr(reproduce, "ROOT", tmp_path)
     assert reproduce.training_minutes() == 15.5
