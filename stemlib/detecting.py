@@ -34,12 +34,23 @@ def working_image(image: np.ndarray, min_diameter: float) -> tuple[np.ndarray, i
     reduced : (H // factor, W // factor) uint8
     factor : int
 
+    Raises
+    ------
+    ValueError
+        If the smallest loop sought is so large that nothing would be left of the image.
+
     Examples
     --------
     >>> import numpy as np
     >>> working_image(np.zeros((100, 100), np.uint8), 24)[1]
     2
     """
+    if not min_diameter // 12 <= min(image.shape):
+        height, width = image.shape
+        raise ValueError(
+            f"min_diameter={min_diameter} px is too large for an image of {height} x {width} px; at most its "
+            "shorter side would do"
+        )
     factor = max(1, int(min_diameter // 12))
     if factor == 1:
         return image, 1

@@ -57,7 +57,7 @@ def loop_density(
     Raises
     ------
     ValueError
-        If the area is not positive.
+        If the area, or a pixel size or thickness that is given, is not positive.
 
     Examples
     --------
@@ -71,6 +71,9 @@ def loop_density(
     """
     if not area > 0:
         raise ValueError(f"area={area} must be positive")
+    for name, value in (("pixel_size_nm", pixel_size_nm), ("thickness_nm", thickness_nm)):
+        if value is not None and not 0 < value < np.inf:
+            raise ValueError(f"{name}={value} must be positive; None where it is not known")
     low = stats.chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
     high = stats.chi2.ppf(0.975, 2 * count + 2) / 2
     counts = np.array([count, low, high])
@@ -175,7 +178,7 @@ def read_imagej_csv(path: str | Path, *, pixel_size_nm: float | None = None) -> 
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a column is missing or a value is no number.
+        If the file is empty, a column is missing or a value is no number.
 
     Examples
     --------
@@ -204,6 +207,8 @@ def read_imagej_csv(path: str | Path, *, pixel_size_nm: float | None = None) -> 
             f"ImageJ results file {str(path)!r} does not exist; save it from ImageJ's Results window"
         )
     text = path.read_text(encoding="utf-8-sig")
+    if not text.strip():
+        raise ValueError(f"ImageJ results file {str(path)!r} is empty; save it from ImageJ's Results window")
     # ImageJ writes commas or, where its options say so, tabs.
     table = pd.read_csv(
         io.StringIO(text), sep="\t" if "\t" in text.partition("\n")[0] else ",", skipinitialspace=False

@@ -13,6 +13,12 @@ def test_large_images_are_reduced_by_a_whole_factor(shape, factor):
     assert reduced.shape == (shape[0] // factor, shape[1] // factor)
 
 
+@pytest.mark.parametrize("min_diameter", [2000, np.inf])
+def test_nothing_left_of_the_image_is_an_error(min_diameter):
+    with pytest.raises(ValueError, match="min_diameter=.*100 x 300 px"):
+        working_image(np.zeros((100, 300), np.uint8), min_diameter)
+
+
 def test_reduction_averages():
     image = np.tile(np.array([[0, 100], [100, 200]], np.uint8), (10, 10))
     reduced, _ = working_image(image, 24)

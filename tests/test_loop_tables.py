@@ -49,6 +49,13 @@ def test_nothing_searched_is_an_error():
         loop_density(0, 0)
 
 
+@pytest.mark.parametrize("name", ["pixel_size_nm", "thickness_nm"])
+@pytest.mark.parametrize("value", [0, -1.0, np.inf, np.nan])
+def test_lengths_that_cannot_be_are_errors(name, value):
+    with pytest.raises(ValueError, match=f"{name}=.* must be positive"):
+        loop_density(3, 100.0, **({"pixel_size_nm": 0.5} | {name: value}))
+
+
 def test_nanometres_stand_beside_pixels(table):
     both = with_nanometres(table, 0.2)
     assert both.major_nm.tolist() == pytest.approx([2.4, 6.0])
@@ -83,6 +90,9 @@ def test_missing_columns_and_words_are_named(tmp_path, table):
         read_imagej_csv(path)
     imagej_table(table).astype(object).replace(30.0, "thirty").to_csv(path, index=False)
     with pytest.raises(ValueError, match="row 2"):
+        read_imagej_csv(path)
+    path.write_text("\n")
+    with pytest.raises(ValueError, match="Results.csv' is empty"):
         read_imagej_csv(path)
     with pytest.raises(FileNotFoundError, match="nowhere.csv"):
         read_imagej_csv(tmp_path / "nowhere.csv")
