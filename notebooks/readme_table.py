@@ -37,6 +37,14 @@ ROWS = (
     "**28 test images** against set A: recall / precision",
     ("Modules I to III, published match", _scores("loop-detection-test28", "Modules I-III", "published")),
     ("one network (`fcn`), published match", _scores("loop-detection-test28", "fcn", "published")),
+    "**Image series left out of training**, each once, published match: recall / precision / F1",
+    (
+        "Modules I to III, mean over the series",
+        [
+            ("loop-training-training", f"{key}, mean over series left out, Modules I to III, published rule")
+            for key in (*RATIOS, "f1")
+        ],
+    ),
     "**Module I alone**, six images, published match: recall",
     ("authors' cascade, run as they did", [(CANDIDATES, "recall, authors' Module I")]),
     (

@@ -66,7 +66,7 @@ class Loops:
 def find_loops(
     image,
     *,
-    method: str = "cascade",
+    method: str = "fcn",
     pixel_size_nm: float | None = None,
     mask: np.ndarray | None = None,
     threshold: float | None = None,
@@ -81,8 +81,9 @@ def find_loops(
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
         At least 64 px on a side.
-    method : {"cascade", "fcn"}
-        The published three modules, or one fully convolutional network followed by Module III.
+    method : {"fcn", "cascade"}
+        One fully convolutional network followed by Module III, or the published three modules. The default is what
+        scored better on image series that neither had seen; the modules are some ten times as fast on a CPU.
     pixel_size_nm : float, optional
         Wins over the image's own.
     mask : (H, W) bool, optional

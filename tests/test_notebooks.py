@@ -16,7 +16,7 @@ SMALL = {
     "loop-detection": {"side_synthetic": 384},
     "loop-sizes": {"side_synthetic": 384},
     "loop-steel": {"side_synthetic": 384},
-    "train-loops": {"train": True, "quick": True, "weights_folder": "TMP", "n_synthetic": 4},
+    "train-loops": {"train": True, "quick": True, "weights": "TMP", "n_synthetic": 4},
 }
 
 

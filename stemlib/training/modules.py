@@ -106,7 +106,6 @@ def train_modules(
     Li, Field & Morgan, npj Comput. Mater. 4, 36 (2018), doi:10.1038/s41524-018-0093-8; calibration after Platt, in
     Advances in Large Margin Classifiers (MIT Press, 1999).
     """
-    started = time.monotonic()
     folder = Path(output_folder)
     series = sorted({image.series for image in images})
     turns = [(name,) for name in series] if turns is None else [tuple(turn) for turn in turns]
@@ -152,7 +151,7 @@ def train_modules(
         "seed": seed,
         "command": command,
         "settings": vars(settings),
-        "minutes": round((time.monotonic() - started) / 60, 1),
+        "minutes": round(sum(_minutes(folder).values()), 1),
         "validation": validation,
     }
     for name, what in (
@@ -161,6 +160,17 @@ def train_modules(
     ):
         _write_card(folder / name, {"what": what, **card})
     return validation
+
+
+def _minutes(folder):
+    """What each turn took, in minutes, earlier calls into the same folder included."""
+    path = folder / "turns" / "minutes.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _note_minutes(folder, name, started):
+    minutes = {**_minutes(folder), name: round((time.monotonic() - started) / 60, 2)}
+    write_atomically(folder / "turns" / "minutes.json", json.dumps(minutes, indent=1) + "\n")
 
 
 def _named(left_out):
@@ -177,6 +187,7 @@ def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Casc
     path = folder / "turns" / f"cascade without {_named(left_out)}.xml"
     if not path.is_file():
         logger.info("training Module I without %s", _named(left_out))
+        started = time.monotonic()
         chosen = [image for image in images if image.series not in left_out]
         cascade = train_cascade(
             [image.image for image in chosen],
@@ -193,6 +204,7 @@ def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Casc
             progress=progress,
         )
         save_cascade(cascade, path, hit_rate=settings.hit_rate, false_alarm_rate=settings.false_alarm_rate)
+        _note_minutes(folder, path.name, started)
     return load_cascade(path)
 
 
@@ -200,6 +212,7 @@ def _screening_of_turn(folder, images, samples, left_out, settings, seed, device
     path = folder / "turns" / f"screening without {_named(left_out)}.safetensors"
     if not path.is_file():
         logger.info("training Module II without %s", _named(left_out))
+        started = time.monotonic()
         chosen = [s for image, s in zip(images, samples, strict=True) if image.series not in left_out]
         network = train_screening(
             Samples.join(chosen),
@@ -210,6 +223,7 @@ def _screening_of_turn(folder, images, samples, left_out, settings, seed, device
             progress=progress,
         )
         save_screening(network, path)
+        _note_minutes(folder, path.name, started)
     return load_screening(path, device)
 
 
