@@ -125,8 +125,9 @@ def longer_side_table(cases, objects, methods):
     Returns
     -------
     pandas.DataFrame
-        `image`, `source` ("A" or a method), `count`, `n_measured`, `longer_side_mean` and `longer_side_std`,
-        px. Never to be held against a diameter: the box of a tilted ellipse is smaller than its major axis.
+        `image`, `source` ("A" or a method), `available` (where False, nothing else is there), `count`,
+        `n_measured`, `longer_side_mean` and `longer_side_std`, px. Never to be held against a diameter: the box
+        of a tilted ellipse is smaller than its major axis.
 
     Raises
     ------
@@ -144,12 +145,13 @@ def longer_side_table(cases, objects, methods):
     for case in cases:
         for source in ["A", *methods]:
             mine = objects[(objects["image"] == case.name) & (objects["source"] == source)]
-            if mine.empty:
+            if not ("A" in case.labels if source == "A" else case.available):
+                rows.append({"image": case.name, "source": source, "available": False})
                 continue
             sides = mine[["longer_side", "touches_edge"]].rename(columns={"longer_side": "diameter"})
             result = size_statistics(sides, n_resamples=1)
             rows.append(
-                {"image": case.name, "source": source, "count": result["count"]}
+                {"image": case.name, "source": source, "available": True, "count": result["count"]}
                 | {"n_measured": result["n_measured"]}
                 | {"longer_side_mean": result["mean"], "longer_side_std": result["std"]}
             )

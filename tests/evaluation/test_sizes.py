@@ -67,6 +67,18 @@ def test_beside_a_stand_longer_sides_only():
     assert "mean" not in table
 
 
+def test_longer_sides_of_an_image_not_at_hand_are_not_available():
+    other = LoopCase("b", None, (512, 512), "six", None, False)
+    table = longer_side_table([other], OBJECTS, ["fcn"])
+    assert table[["source", "available"]].to_numpy().tolist() == [["A", False], ["fcn", False]]
+
+
+def test_a_method_that_found_nothing_found_no_sides():
+    empty = LoopCase("b", IMAGE, (512, 512), "six", None, False, labels={"A": A})
+    table = longer_side_table([empty], OBJECTS, ["fcn"]).set_index("source")
+    assert table.loc["fcn", "available"] and table.loc["fcn", "count"] == 0
+
+
 def test_axes_of_matched_whole_loops():
     pairs = axis_pairs([CASE], OBJECTS, "fcn", "C")
     assert pairs[["truth", "found"]].to_numpy().tolist() == [[40, 44], [60, 57]]
