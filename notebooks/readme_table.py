@@ -63,11 +63,14 @@ ROWS = (
     "**Nine images with ellipses of set C**: number of loops / mean diameter / its standard deviation, less C's",
     ("Modules I to III", _differences(MODULES)),
     ("one network (`fcn`)", _differences(FCN)),
-    ("people, set B", _differences("people, set B")),
+    ("people, set B, on those of them where it has ellipses", _differences("people, set B")),
     "**Major axis of matched loops**, median absolute error against set C",
     ("Modules I to III", [(AXES, f"median absolute error of the major axis, {MODULES} against C, relative")]),
     ("one network (`fcn`)", [(AXES, f"median absolute error of the major axis, {FCN} against C, relative")]),
-    ("people, set B", [(AXES, "median absolute error of the major axis, people, set B against C, relative")]),
+    (
+        "people, set B, where it has ellipses",
+        [(AXES, "median absolute error of the major axis, people, set B against C, relative")],
+    ),
     "**316L steel, never trained on**, one-to-one: recall / precision",
     *(
         (f"{title}, {text}", [(STEEL, f"{key}, {system}, one-to-one rule, {kind} images") for key in RATIOS])
