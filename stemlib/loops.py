@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,12 @@ class Loops:
     ----------
     table : pandas.DataFrame
         One row per loop, the most certain first: ``y, x, major, minor, angle_deg, area, top, left, bottom, right``
-        (px; full axes of the fitted ellipse), ``score`` (0 to 1), ``touches_edge`` (measured as cut off) and, with a
-        known pixel size, the lengths again in nm (``major_nm``, ...).
+        (px; full axes of the fitted ellipse), ``score`` (0 to 1), ``touches_edge`` (measured as cut off),
+        ``flood_failed`` (see `stemlib.measuring`) and, with a known pixel size, the lengths again in nm
+        (``major_nm``, ...).
     candidates : pandas.DataFrame
         Everything that Module I (or the network of ``method="fcn"``) proposed: ``top, left, bottom, right`` (px),
-        ``probability`` and ``accepted``.
+        ``probability`` (calibrated for ``method="cascade"``, an order of trust for ``"fcn"``) and ``accepted``.
     density : Density
         Loops per area, with a Poisson interval, and per volume where a thickness was given.
     method : str
@@ -91,11 +93,13 @@ def find_loops(
     threshold : float, optional
         Score from which on a candidate counts, 0 to 1; by default the value chosen on validation images.
     min_diameter : float, optional
-        Diameter of the smallest loops sought, px; by default 1/85 of the longer side, at least 12.
+        Diameter of the smallest loops sought, px; by default 1/85 of the longer side, at least 12. For
+        ``method="cascade"``, which reduces the image by the whole part of a twelfth of it.
     thickness_nm : float, optional
         Thickness of the foil, for the density per volume.
     weights : dict, optional
-        Other model files, by name: ``{"cascade": ..., "screening": ..., "fcn": ...}``; those missing are stemlib's.
+        Other model files, by name: ``{"cascade": ..., "screening": ..., "fcn": ...}``; those missing are stemlib's,
+        those of the other method are not used.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...; Module I always runs on the CPU.
 
@@ -108,7 +112,7 @@ def find_loops(
     FileNotFoundError
         If the image or a model file does not exist.
     TypeError
-        If `image` is of none of these kinds.
+        If `image` is of none of these kinds, or `weights` is no dict.
     ValueError
         If the image is too small, not finite or not two-dimensional, an argument is out of its range, or a model file
         is damaged.
@@ -135,6 +139,10 @@ def find_loops(
     shape = micrograph.image.shape
     if min(shape) < SMALLEST_SIDE:
         raise ValueError(f"image is {shape[0]} x {shape[1]} px; at least {SMALLEST_SIDE} px a side would do")
+    if thickness_nm is not None and micrograph.pixel_size_nm is None:
+        raise ValueError(
+            f"thickness_nm={thickness_nm} is of no use without a pixel size; give pixel_size_nm too"
+        )
     mask = check_mask(mask, shape)
     grey = to_uint8(micrograph.image)
     propose = _propose_cascade if method == "cascade" else _propose_fcn
@@ -198,12 +206,16 @@ def _centred_inside(boxes, shape, mask):
 
 
 def _check_range(name, value, low, high):
-    if value is not None and not low <= value <= high:
-        raise ValueError(f"{name}={value!r} must lie between {low} and {high}")
+    if value is not None and not (isinstance(value, Real) and low <= value <= high):
+        raise ValueError(f"{name}={value!r} must be a number between {low} and {high}")
 
 
 def _check_weights(weights):
-    weights = dict(weights or {})
+    if not isinstance(weights, dict | None):
+        raise TypeError(
+            f"weights={weights!r} must be a dict of files, such as {{'cascade': 'loop_cascade.xml'}}"
+        )
+    weights = weights or {}
     unknown = set(weights) - {"cascade", "screening", "fcn"}
     if unknown:
         raise ValueError(f"weights names {sorted(unknown)}; 'cascade', 'screening' and 'fcn' would do")

@@ -126,7 +126,9 @@ def test_bad_images_give_one_clear_error(image, words):
     [
         ({"method": "magic"}, "method='magic'"),
         ({"threshold": 2}, "threshold=2"),
+        ({"threshold": "0.5"}, "threshold='0.5'"),
         ({"min_diameter": 1}, "min_diameter=1"),
+        ({"thickness_nm": 100}, "pixel_size_nm"),
         ({"thickness_nm": -5}, "thickness_nm=-5"),
         ({"pixel_size_nm": 0}, "pixel_size_nm"),
         ({"weights": {"cnn": "x"}}, "cnn"),
@@ -138,6 +140,11 @@ def test_bad_images_give_one_clear_error(image, words):
 def test_bad_arguments_are_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         stemlib.find_loops(np.zeros((100, 100)), **arguments)
+
+
+def test_weights_must_be_named():
+    with pytest.raises(TypeError, match="weights='folder'"):
+        stemlib.find_loops(np.zeros((100, 100)), weights="folder")
 
 
 @pytest.mark.parametrize("name", ["cascade", "screening", "fcn"])

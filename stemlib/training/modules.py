@@ -24,6 +24,7 @@ from stemlib.training.cascade import train_cascade
 from stemlib.training.curves import probability_curves
 from stemlib.training.images import LabelledImage
 from stemlib.training.screening import Samples, candidate_samples, train_screening
+from stemlib.training.turns import claim, minutes, named, note_minutes
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,9 @@ def train_modules(
 
     Module II learns from candidates in images that the Module I which found them had not seen: each image series is
     left out of a training of Module I in turn. A second such round, of both modules, gives the calibration of the
-    probability, the threshold, and the scores on series that nothing had seen. What is shipped is then trained on all
-    series. Models of single turns stay in ``turns`` below the output folder, and a second call goes on from there.
+    probability, the threshold, and the scores on series that no network had seen (calibration and threshold, three
+    numbers, are fitted on those same answers). What is shipped is then trained on all series. Models of single turns
+    stay in ``turns`` below the output folder, and a second call with the same images, settings and seed goes on there.
 
     Parameters
     ----------
@@ -99,7 +101,8 @@ def train_modules(
     Raises
     ------
     ValueError
-        If there are fewer than two turns, or a series is in none or in two of them.
+        If there are fewer than two turns, a series is in none or in two of them, or the output folder holds the turns
+        of another training.
 
     References
     ----------
@@ -111,6 +114,7 @@ def train_modules(
     turns = [(name,) for name in series] if turns is None else [tuple(turn) for turn in turns]
     if len(turns) < 2 or sorted(name for turn in turns for name in turn) != series:
         raise ValueError(f"turns={turns} must be two at least and hold each of {series} once")
+    claim(folder, images, settings, seed)
     turn_of = {name: turn for turn in turns for name in turn}
     cascades = {
         left_out: _cascade_of_turn(folder, images, left_out, settings, seed, progress)
@@ -151,7 +155,7 @@ def train_modules(
         "seed": seed,
         "command": command,
         "settings": vars(settings),
-        "minutes": round(sum(_minutes(folder).values()), 1),
+        "minutes": round(sum(minutes(folder).values()), 1),
         "validation": validation,
     }
     for name, what in (
@@ -162,21 +166,6 @@ def train_modules(
     return validation
 
 
-def _minutes(folder):
-    """What each turn took, in minutes, earlier calls into the same folder included."""
-    path = folder / "turns" / "minutes.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _note_minutes(folder, name, started):
-    minutes = {**_minutes(folder), name: round((time.monotonic() - started) / 60, 2)}
-    write_atomically(folder / "turns" / "minutes.json", json.dumps(minutes, indent=1) + "\n")
-
-
-def _named(left_out):
-    return ", ".join(left_out) or "nothing"
-
-
 def _write_card(path, card):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     text = json.dumps({"file": path.name, "sha256": digest, **card}, indent=1, ensure_ascii=False)
@@ -184,9 +173,9 @@ def _write_card(path, card):
 
 
 def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Cascade:
-    path = folder / "turns" / f"cascade without {_named(left_out)}.xml"
+    path = folder / "turns" / f"cascade without {named(left_out)}.xml"
     if not path.is_file():
-        logger.info("training Module I without %s", _named(left_out))
+        logger.info("training Module I without %s", named(left_out))
         started = time.monotonic()
         chosen = [image for image in images if image.series not in left_out]
         cascade = train_cascade(
@@ -204,14 +193,14 @@ def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Casc
             progress=progress,
         )
         save_cascade(cascade, path, hit_rate=settings.hit_rate, false_alarm_rate=settings.false_alarm_rate)
-        _note_minutes(folder, path.name, started)
+        note_minutes(folder, path.name, started)
     return load_cascade(path)
 
 
 def _screening_of_turn(folder, images, samples, left_out, settings, seed, device, progress):
-    path = folder / "turns" / f"screening without {_named(left_out)}.safetensors"
+    path = folder / "turns" / f"screening without {named(left_out)}.safetensors"
     if not path.is_file():
-        logger.info("training Module II without %s", _named(left_out))
+        logger.info("training Module II without %s", named(left_out))
         started = time.monotonic()
         chosen = [s for image, s in zip(images, samples, strict=True) if image.series not in left_out]
         network = train_screening(
@@ -223,7 +212,7 @@ def _screening_of_turn(folder, images, samples, left_out, settings, seed, device
             progress=progress,
         )
         save_screening(network, path)
-        _note_minutes(folder, path.name, started)
+        note_minutes(folder, path.name, started)
     return load_screening(path, device)
 
 

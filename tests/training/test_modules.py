@@ -56,7 +56,7 @@ def test_weights_work_and_their_cards_describe_them(trained, images):
 def test_every_series_is_scored_by_models_that_did_not_see_it(trained):
     folder, validation = trained
     assert set(validation["by_series"]) == {"A", "B"}
-    turns = {path.name for path in (folder / "turns").iterdir()} - {"minutes.json"}
+    turns = {path.name for path in (folder / "turns").iterdir()} - {"minutes.json", "training.txt"}
     assert turns == {f"cascade without {t}.xml" for t in ("A", "B", "nothing")} | {
         f"screening without {t}.safetensors" for t in ("A", "B", "nothing")
     }
@@ -76,6 +76,14 @@ def test_a_training_cut_off_goes_on_where_it_stopped(trained, images, monkeypatc
     assert train_modules(images, folder, settings=SMALL) == validation
     assert (folder / "loop_cascade.xml").is_file()
     assert missing.read_bytes() == before
+
+
+def test_turns_of_another_training_are_refused(trained, images):
+    folder, _ = trained
+    with pytest.raises(ValueError, match="other images, settings or seed"):
+        train_modules(images, folder, settings=SMALL, seed=1)
+    with pytest.raises(ValueError, match="other images, settings or seed"):
+        train_modules(images[:4], folder, settings=SMALL)
 
 
 @pytest.mark.parametrize("turns", [[("A", "B")], [("A",), ("A", "B")], [("A",), ("C",)]])
