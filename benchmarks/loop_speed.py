@@ -3,8 +3,8 @@
     STEMLIB_DATA=FOLDER python benchmarks/loop_speed.py [--threads 1 2] [--repeats 5] [--output FILE]
 
 Each figure is the ratio of two times measured in turn in the same run: machines differ, and so does one machine
-from minute to minute. Peak memory (Linux) is that of a fresh process which does nothing but find the loops of one image of
-2048 x 2048 px.
+from minute to minute. Peak memory (read on Linux) is that of a fresh process which does nothing but find the loops of
+one image of 2048 x 2048 px.
 """
 
 from __future__ import annotations
