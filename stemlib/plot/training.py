@@ -56,7 +56,7 @@ def _draw_curves(axes, curves):
         axes.plot(*points.T, color=color, linewidth=1.5, label=style.title(model))
         axes.plot(scores["recall"], scores["precision"], marker=marker, color=color, markersize=7)
     axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.set_title("validation images")
+    axes.set_title("series not seen (each system its own images)")
     axes.legend(loc="lower left", title="mark: the threshold chosen")
 
 
