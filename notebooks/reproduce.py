@@ -111,7 +111,7 @@ def publish(folder, contents, figures):
             os.replace(folder / (content["name"] + suffix), target / (content["name"] + suffix))
 
 
-def train(minutes):
+def train():
     """Train all weights anew into build/weights/."""
     missing = {
         name: wanted - found for name, (found, wanted) in images_at_hand(("training", "validation")).items()
@@ -121,7 +121,7 @@ def train(minutes):
             f"training needs the real micrographs: {sum(missing.values())} training and validation images "
             "are not at hand; set STEMLIB_DATA to a folder that holds them, or go online"
         )
-    print(f"Training anew into build/weights/: about {minutes:.0f} minutes on 2 cores", flush=True)
+    print(f"Training anew into build/weights/: about {training_minutes():.0f} minutes on 2 cores", flush=True)
     subprocess.run([sys.executable, "-m", "stemlib.training", "--output", str(BUILD / "weights")], check=True)
 
 
@@ -185,7 +185,7 @@ def reproduce(options):
     # Tried once: from here on nobody tries again.
     os.environ["STEMLIB_OFFLINE"] = "1"
     if options.train:
-        train(training_minutes())
+        train()
         extra["weights"] = "build/weights"
     chosen, lines = plan(runs, images_at_hand(image_sets))
     print("\n".join(lines), end="\n" if lines else "")

@@ -237,13 +237,22 @@ def test_the_plan_follows_the_images_at_hand(six, test28, names, words):
 
 
 def test_every_run_has_a_known_image_set():
-    at_hand = runs.images_at_hand(dict.fromkeys(run.image_set for run in runs.RUNS))
+    at_hand = runs.images_at_hand(dict.fromkeys(run.image_set for run in runs.RUNS if run.images))
     assert {name: wanted for name, (_, wanted) in at_hand.items()} == {
         "six": 6,
         "test28": 28,
         "c-nine": 9,
         "316l": 17,
     }
+
+
+def test_a_notebook_that_reads_no_image_always_runs():
+    run = runs.Run("train-loops", "training", images=False)
+    assert runs.plan([run], {}) == ([run], [])
+
+
+def test_every_result_notebook_exists():
+    assert {run.notebook for run in runs.RUNS} <= {path.stem for path in reproduce.NOTEBOOKS.glob("*.ipynb")}
 
 
 def test_a_silent_server_is_asked_once(monkeypatch):
