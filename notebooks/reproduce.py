@@ -208,10 +208,12 @@ def reproduce(options):
         )
         made.append((scratch / run.name, contents))
     # Only now, so that figures/ never holds half of one reproduction and half of another.
-    figures = BUILD / "figures" if options.parameter else ROOT / "figures"
+    # What other parameters or weights than the shipped ones give does not replace the committed figures.
+    apart = bool(options.parameter or options.train)
+    figures = BUILD / "figures" if apart else ROOT / "figures"
     for folder, contents in made:
         publish(folder, contents, figures)
-    if not options.parameter:
+    if not apart:
         readme_table.update(ROOT / "README.md", figures)
     contents = [content for _, group in made for content in group]
     print(f"\nFigures are in {figures.relative_to(ROOT)}/\n")

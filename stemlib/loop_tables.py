@@ -158,7 +158,9 @@ def imagej_table(table: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def read_imagej_csv(path: str | Path, *, pixel_size_nm: float | None = None) -> pd.DataFrame:
+def read_imagej_csv(
+    path: str | Path, *, pixel_size_nm: float | None = None, shape: tuple[int, int] | None = None
+) -> pd.DataFrame:
     """Read loops from an ImageJ results CSV, as `Loops.to_imagej_csv` wrote it or a person measured or corrected it.
 
     Parameters
@@ -167,11 +169,14 @@ def read_imagej_csv(path: str | Path, *, pixel_size_nm: float | None = None) -> 
         Measured in px, with "area", "centroid", "fit ellipse" and "bounding rectangle" set in ImageJ.
     pixel_size_nm : float, optional
         For the lengths in nm.
+    shape : tuple of int, optional
+        Height and width of the image, px, to tell which loops it cuts off.
 
     Returns
     -------
     pandas.DataFrame
-        ``y, x, major, minor, angle_deg, area, top, left, bottom, right`` (px) and the lengths in nm.
+        ``y, x, major, minor, angle_deg, area, top, left, bottom, right`` (px), with `shape` also ``touches_edge``
+        (within 1 px of the edge: leave these out of size statistics), and the lengths in nm.
 
     Raises
     ------
@@ -241,4 +246,7 @@ def read_imagej_csv(path: str | Path, *, pixel_size_nm: float | None = None) -> 
             "right": left + numbers["Width"],
         }
     ).astype(float)
+    if shape is not None:
+        far = loops[["bottom", "right"]].to_numpy() >= np.array(shape) - 1.5
+        loops["touches_edge"] = (loops[["top", "left"]].to_numpy() <= 0.5).any(axis=1) | far.any(axis=1)
     return with_nanometres(loops, pixel_size_nm)

@@ -77,6 +77,17 @@ def test_imagej_tables_survive_a_round_trip(tmp_path, table, separator):
     assert read_imagej_csv(path, pixel_size_nm=0.5).major_nm.tolist() == [6.0, 15.0]
 
 
+def test_loops_at_the_edge_are_told_where_the_shape_is_known(tmp_path, table):
+    path = tmp_path / "Results.csv"
+    imagej_table(table).to_csv(path, index=False)
+    # The second loop's box ends at row 62 and column 74.
+    for shape, cut in (((200, 200), False), ((63, 200), True), ((200, 75), True), ((65, 200), False)):
+        assert read_imagej_csv(path, shape=shape).touches_edge.tolist() == [False, cut]
+    imagej_table(table.assign(left=-0.5)).to_csv(path, index=False)
+    assert read_imagej_csv(path, shape=(200, 200)).touches_edge.all()
+    assert "touches_edge" not in read_imagej_csv(path)
+
+
 def test_a_loop_that_a_person_deleted_stays_deleted(tmp_path, table):
     path = tmp_path / "Results.csv"
     imagej_table(table).drop(index=0).to_csv(path, index=False)

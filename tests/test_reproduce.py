@@ -141,6 +141,25 @@ def test_reproducing_writes_the_readmes_table_anew_but_other_parameters_do_not(r
     assert "| measured" in readme.read_text()
 
 
+def test_figures_of_new_weights_do_not_replace_those_of_the_shipped_ones(repository, monkeypatch):
+    seen = []
+
+    def run_notebook(notebook, parameters, output_folder, log_folder):
+        seen.append(parameters["weights"])
+        output_folder.mkdir(parents=True)
+        return [write_content(output_folder, f"{notebook.stem}-six")]
+
+    monkeypatch.setattr(reproduce, "train", lambda: seen.append("trained"))
+    monkeypatch.setattr(reproduce, "run_notebook", run_notebook)
+    before = (repository / "figures" / "first-six.png").stat().st_mtime_ns
+    reproduce.main(["--offline", "--train"])
+    assert seen == ["trained", "build/weights", "build/weights"]
+    assert (repository / "build" / "figures" / "second-six.png").is_file()
+    assert not (repository / "figures" / "second-six.png").exists()
+    assert (repository / "figures" / "first-six.png").stat().st_mtime_ns == before
+    assert "old" in (repository / "README.md").read_text()
+
+
 def test_a_run_may_differ_from_the_notebooks_own_parameters(repository, monkeypatch):
     seen = []
 
