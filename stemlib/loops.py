@@ -85,7 +85,7 @@ def find_loops(
         At least 64 px on a side.
     method : {"fcn", "cascade"}
         One fully convolutional network followed by Module III, or the published three modules. The default is what
-        scored better on image series that neither had seen; the modules are some ten times as fast on a CPU.
+        scored better on image series that neither had seen; the modules are faster on a CPU.
     pixel_size_nm : float, optional
         Wins over the image's own.
     mask : (H, W) bool, optional

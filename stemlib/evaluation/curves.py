@@ -78,13 +78,13 @@ def recall_at(curve, per_image):
     curve : pandas.DataFrame
         As `candidate_curve` returns it.
     per_image : float
-        Candidates per image allowed. Beyond the end of the curve its last point counts.
+        Candidates per image allowed.
 
     Returns
     -------
     dict
         `per_image`, `recall` and, where the curve has them, `recall_low` and `recall_high`. None for all but
-        the first if even the most demanding point of the curve has more candidates.
+        the first outside the curve, which says nothing of fewer or more candidates than it has.
 
     Raises
     ------
@@ -99,11 +99,10 @@ def recall_at(curve, per_image):
     """
     at = curve["per_image"].to_numpy(float)
     keys = [key for key in ("recall", "recall_low", "recall_high") if key == "recall" or key in curve]
-    if per_image < at.min():
+    if not at.min() <= per_image <= at.max():
         return {"per_image": float(per_image)} | dict.fromkeys(keys)
     order = np.argsort(at, kind="stable")
-    point = {"per_image": float(min(per_image, at.max()))}
-    return point | {
+    return {"per_image": float(per_image)} | {
         key: float(np.interp(per_image, at[order], curve[key].to_numpy(float)[order])) for key in keys
     }
 

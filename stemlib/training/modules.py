@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set of the training of Modules I and II; the defaults made the shipped weights."""
+    """What can be set of the training of Modules I and II; the shipped weights' are on their card."""
 
     window: int = 24
     n_stages: int = 10
