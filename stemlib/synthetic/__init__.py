@@ -1,5 +1,19 @@
 """Images with known truth: what the finders are tested on, and stand-ins where no real data are at hand."""
 
+from stemlib.synthetic.crystal_images import CrystalImage, crystal_image
+from stemlib.synthetic.crystals import Crystal, named_crystal, random_crystal
+from stemlib.synthetic.imaging import Imaging, record, render_columns
 from stemlib.synthetic.loops import LoopScene, loop_micrograph
 
-__all__ = ["LoopScene", "loop_micrograph"]
+__all__ = [
+    "Crystal",
+    "CrystalImage",
+    "Imaging",
+    "LoopScene",
+    "crystal_image",
+    "loop_micrograph",
+    "named_crystal",
+    "random_crystal",
+    "record",
+    "render_columns",
+]
