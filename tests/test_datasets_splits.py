@@ -12,7 +12,8 @@ TRAINING_ROLES = ["training", "validation", "size-test"]
 def test_sets_have_their_published_sizes():
     images = datasets.loop_images()
     assert len(images) == 295
-    assert images["role"].value_counts()[["six", "test", "excluded"]].tolist() == [6, 23, 29]
+    assert images["role"].value_counts()[["six", "test", "excluded"]].tolist() == [6, 23, 54]
+    assert images["role"].value_counts()[["training", "validation"]].tolist() == [160, 18]
     assert len(datasets.image_set("six")) == 6
     assert len(datasets.image_set("test28")) == 28
     assert set(datasets.image_set("six")) < set(datasets.image_set("test28"))
@@ -62,7 +63,17 @@ def test_groups_and_exclusions_follow_from_the_measured_overlaps(real_data):
     assert images["group"].nunique() == expected.nunique()
     test = set(images.index[images["role"].isin(["six", "test"])])
     beside_test = {a for pair in pairs for a in pair if set(pair) & test} - test
-    assert beside_test == set(images.index[images["role"] == "excluded"])
+    wide = images["excluded_because"] == "shares 12 % or more of its area with a test image"
+    assert beside_test == set(images.index[wide])
+
+
+def test_every_exclusion_has_its_reason():
+    images = datasets.loop_images()
+    assert ((images["role"] == "excluded") == (images["excluded_because"] != "")).all()
+    narrow = images["excluded_because"].str.startswith("shares 1.5 to 10 % of its area")
+    assert narrow.sum() == 25
+    # The six and the size-test images are at hand, and so are their neighbours.
+    assert narrow["5401_300kx_1nm_clhaadf3_0016.jpg"]
 
 
 def test_leaving_one_series_out_shares_no_group():

@@ -11,20 +11,21 @@ _NOT_IN_THE_PAPER = "BF X500K, 05 (3).jpg"
 def loop_images():
     """Return the table of all 295 images of the FeCrAl loop set.
 
-    Roles: "six" (the paper's human comparison), "test" (its other test images), "excluded" (training images
-    of the authors that overlap a test image), "size-test" (training images that carry C ellipses, and their
-    overlap groups), "validation" (series 5401 and 2501 less those) and "training" (the rest). No overlap
-    group is split between the last three. Overlaps are known from 12 % of the area on; neighbouring images may
-    share narrower strips.
+    Roles: "six" (the paper's human comparison), "test" (its other test images), "size-test" (training images
+    of the authors that carry C ellipses, and their overlap groups), "excluded" (their training images that
+    share 12 % or more of their area with a test image, or a strip of 1.5 to 10 % with a test or size-test
+    image), "validation" (series 5401 and 2501 less those) and "training" (the rest). No overlap group is split
+    between "size-test", "validation" and "training". Strips that training images share with the 23 "test"
+    images other than the six are known from 12 % on.
 
     Returns
     -------
     pandas.DataFrame
-        Indexed by image name: `path`, `role`, `series`, `group` (number of the overlap group: images joined
-        by shared area, over any number of steps), `height_px`, `width_px`, `pixel_size_nm` (NaN where
-        unknown), `pixel_size_certainty` ("sure", "ambiguous", "doubtful" or "unknown"), `pixel_size_sure`
-        (bool), `pixel_size_basis`, `duplicate_of`, `label_sets` (subset of "ABC"), `ellipse_sets` (subset of
-        "BC") and `available` (bool: the image is on this machine).
+        Indexed by image name: `path`, `role`, `excluded_because` (empty where not excluded), `series`, `group`
+        (number of the overlap group: images joined by shared area, over any number of steps), `height_px`,
+        `width_px`, `pixel_size_nm` (NaN where unknown), `pixel_size_certainty` ("sure", "ambiguous",
+        "doubtful" or "unknown"), `pixel_size_sure` (bool), `pixel_size_basis`, `duplicate_of`, `label_sets`
+        (subset of "ABC"), `ellipse_sets` (subset of "BC") and `available` (bool: the image is on this machine).
 
     References
     ----------
