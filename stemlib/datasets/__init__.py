@@ -1,5 +1,13 @@
 """Public data sets: registry, download, splits and the formats of the human labels."""
 
+from stemlib.datasets.atomic import (
+    atomic_images,
+    atomic_labels,
+    drawn_boundaries,
+    drawn_polygon,
+    parse_points,
+    read_atomic_image,
+)
 from stemlib.datasets.formats import (
     parse_boxes_a,
     parse_boxes_b,
@@ -14,8 +22,12 @@ from stemlib.datasets.steel import coco_boxes, read_316l_labels, steel_316l_imag
 from stemlib.datasets.subsets import available, fetch_all, subset_paths
 
 __all__ = [
+    "atomic_images",
+    "atomic_labels",
     "available",
     "coco_boxes",
+    "drawn_boundaries",
+    "drawn_polygon",
     "fetch",
     "fetch_all",
     "image_set",
@@ -28,8 +40,10 @@ __all__ = [
     "parse_boxes_b",
     "parse_class_log",
     "parse_imagej_ellipses",
+    "parse_points",
     "public_address",
     "read_316l_labels",
+    "read_atomic_image",
     "read_loop_labels",
     "steel_316l_images",
     "subset_paths",

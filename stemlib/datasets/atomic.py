@@ -1,0 +1,292 @@
+"""The atomic-resolution images: what is known of each, its labels, and what was drawn on it by hand."""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stemlib.datasets import registry
+from stemlib.micrograph import Micrograph, read
+
+
+@functools.lru_cache(maxsize=1)
+def _facts():
+    facts = pd.read_csv(Path(__file__).with_name("atomic.csv"), keep_default_na=False)
+    facts["pixel_size_nm"] = pd.to_numeric(facts["pixel_size_nm"])
+    facts["select"] = pd.to_numeric(facts["select"]).astype("Int64")
+    facts["minority_classes"] = [
+        tuple(map(int, str(classes).split())) for classes in facts["minority_classes"]
+    ]
+    return facts.set_index("image")
+
+
+@functools.cache
+def _drawn(name):
+    return json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+def atomic_images():
+    """Return the table of the atomic-resolution images.
+
+    Defaults are chosen on the images with the role "development" (and on synthetic ones); those with the role
+    "test" are only scored.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by name ("wse2-ti/adf1", "wse2-cr", ...): `path`, `select` (number of the frame, missing where
+        the file holds one image), `role` ("development" or "test"), `what`, `detector`, `dark_columns` (bool),
+        `height_px`, `width_px`, `pixel_size_nm` (NaN where unknown), `pixel_size_certainty` ("sure",
+        "approximate" or "unknown"), `pixel_size_sure` (bool), `pixel_size_basis`, `truth` ("columns and
+        classes", "columns", "columns and boundaries", "boundaries", "no defects" or empty), `points` and
+        `classes` (registry paths, empty where there are none), `minority_classes` (tuple of int: dopants and
+        vacancies), `licence` (as stated by the source, "none" where it states none), `address` (public, of the
+        source) and `available` (bool: the image and its label files are on this machine).
+
+    Examples
+    --------
+    >>> from stemlib.datasets import atomic_images
+    >>> images = atomic_images()
+    >>> images.loc["wse2-ti/adf1", ["pixel_size_certainty", "truth"]].to_list()
+    ['sure', 'columns and classes']
+    """
+    table = _facts().copy()
+    table.insert(
+        table.columns.get_loc("pixel_size_basis"),
+        "pixel_size_sure",
+        table["pixel_size_certainty"] == "sure",
+    )
+    table["licence"] = [registry.registered(path)["licence"] for path in table["path"]]
+    table["address"] = [registry.public_address(path) for path in table["path"]]
+    table["available"] = [all(map(registry.local_file, _files(row))) for _, row in table.iterrows()]
+    return table
+
+
+def _files(row):
+    return [path for path in (row["path"], row["points"], row["classes"]) if path]
+
+
+def _registered(name):
+    facts = _facts()
+    if name not in facts.index:
+        raise ValueError(f"name={name!r} is not an atomic image; use one of {list(facts.index)}")
+    return facts.loc[name]
+
+
+def read_atomic_image(name):
+    """Read one of the atomic images, with the pixel size that the table gives.
+
+    Parameters
+    ----------
+    name : str
+        An index entry of `atomic_images`.
+
+    Returns
+    -------
+    stemlib.Micrograph
+        ``image`` float32 (H, W); ``pixel_size_nm`` None where it is unknown.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the file does not match its checksum or the size in the table.
+    FileNotFoundError
+        If the file is neither local nor downloadable.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import atomic_images, read_atomic_image
+    >>> if atomic_images().loc["wse2-cr", "available"]:
+    ...     micrograph = read_atomic_image("wse2-cr")
+    """
+    row = _registered(name)
+    select = None if pd.isna(row["select"]) else int(row["select"])
+    micrograph = read(registry.fetch(row["path"]), select=select)
+    size = (row["height_px"], row["width_px"])
+    if micrograph.image.shape != size:
+        raise ValueError(f"{row['path']} holds {micrograph.image.shape} px where {size} are registered")
+    known = None if np.isnan(row["pixel_size_nm"]) else row["pixel_size_nm"]
+    return Micrograph(micrograph.image, known, micrograph.metadata)
+
+
+def atomic_labels(name):
+    """Read the labelled columns of one of the atomic images.
+
+    The labels are semi-automatic: agreement with them, not truth, is what they measure.
+
+    Parameters
+    ----------
+    name : str
+        An index entry of `atomic_images` whose `truth` names columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per column of atoms: `y`, `x` (float, px, pixel centres; labels are whole pixels), `class`
+        (int: of "wse2-ti" 0 W, 1 dim column on a W site, 2 Se2, 3 dim column on an Se2 site; of "wse2-cr" 0 and
+        1 the hosts, 2 a minority on sites of class 1, 3 on sites of class 0; -1 where there are no classes) and
+        `is_minority` (bool).
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, the image has no labelled columns, or a file is malformed.
+    FileNotFoundError
+        If a file is neither local nor downloadable.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import atomic_images, atomic_labels
+    >>> if atomic_images().loc["wse2-cr", "available"]:
+    ...     columns = atomic_labels("wse2-cr")
+    """
+    row = _registered(name)
+    if not row["points"]:
+        raise ValueError(f"name={name!r} has no labelled columns; see truth in atomic_images()")
+    points = _array(row["points"], "xy")
+    shape = (row["height_px"], row["width_px"])
+    table = parse_points(points, shape, name=row["points"])
+    classes = np.full(len(table), -1)
+    if row["classes"]:
+        classes = _array(row["classes"], None)
+        if classes.shape != (len(table),) or classes.dtype.kind not in "uif" or (classes % 1).any():
+            raise ValueError(
+                f"{row['classes']} holds {classes.dtype} {classes.shape}; it must have one whole number for "
+                f"each of the {len(table)} points"
+            )
+    table["class"] = classes.astype(int)
+    table["is_minority"] = table["class"].isin(row["minority_classes"])
+    return table
+
+
+def parse_points(points, shape, *, name):
+    """Turn a list of (x, y) positions into a table of y and x.
+
+    Parameters
+    ----------
+    points : array_like, shape (N, 2)
+        Columns x and y, px.
+    shape : tuple of int
+        Height and width of the image, px.
+    name : str
+        The file, as errors should name it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `y` and `x`, float64.
+
+    Raises
+    ------
+    ValueError
+        If the array has another shape or no numbers, or a position is not finite or outside the image, with
+        file and row.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import parse_points
+    >>> parse_points([[12, 3]], (8, 16), name="points.npy")
+         y     x
+    0  3.0  12.0
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "uif":
+        raise ValueError(f"{name} holds {points.dtype} {points.shape}; positions are numbers (N, 2), x and y")
+    x, y = points.astype(np.float64).T
+    height, width = shape
+    with np.errstate(invalid="ignore"):
+        inside = (y >= -0.5) & (x >= -0.5) & (y <= height - 0.5) & (x <= width - 0.5)
+    bad = np.flatnonzero(~inside)
+    if bad.size:
+        raise ValueError(
+            f"{name}, row {bad[0] + 1}: the position x={x[bad[0]]:g}, y={y[bad[0]]:g} is not in the "
+            f"{height} x {width} px image"
+        )
+    return pd.DataFrame({"y": y, "x": x})
+
+
+def _array(path, key):
+    """Return the array in a registered .npy file, or the one called `key` in an .npz file."""
+    file = registry.fetch(path)
+    try:
+        content = np.load(file, allow_pickle=False)
+        return content if isinstance(content, np.ndarray) else content[key]
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as positions ({error})") from error
+
+
+def drawn_polygon(name):
+    """Return the polygon inside which found columns are compared with the labels of an image.
+
+    Drawn by hand before any method had run on the images; how is said in ``polygons.json``.
+
+    Parameters
+    ----------
+    name : str
+        An index entry of `atomic_images`.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (N, 2)
+        Vertices (y, x), px.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the image has no polygon.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import drawn_polygon
+    >>> drawn_polygon("wse2-cr")[0]
+    array([16., 16.])
+    """
+    return np.array(_drawn_entry("polygons.json", "polygons", name)["vertices"], dtype=np.float64)
+
+
+def drawn_boundaries(name):
+    """Return the domain boundaries that were drawn on an image, twice, before any method had run on it.
+
+    Parameters
+    ----------
+    name : str
+        An index entry of `atomic_images`.
+
+    Returns
+    -------
+    dict
+        ``n_domains`` (int: kinds of domain), ``n_areas`` (int: connected areas), ``how`` (str), ``lines``
+        (name -> dict with ``kind`` "boundary" or "fault", ``first`` and ``second``, arrays (N, 2) of vertices
+        y, x in px, and ``drawing_error_px``, the mean distance between the two) and ``undecided`` (list of
+        polygons (N, 2), areas that may be given to any domain or to none).
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or nothing was drawn on the image.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import drawn_boundaries
+    >>> drawn_boundaries("fe-boundary")["n_domains"]
+    2
+    """
+    entry = _drawn_entry("boundaries.json", "images", name)
+    lines = {
+        line: {**drawing, **{d: np.array(drawing[d], dtype=np.float64) for d in ("first", "second")}}
+        for line, drawing in entry["lines"].items()
+    }
+    undecided = [np.array(polygon, dtype=np.float64) for polygon in entry["undecided"]]
+    return {**entry, "lines": lines, "undecided": undecided}
+
+
+def _drawn_entry(file, key, name):
+    _registered(name)
+    entries = _drawn(file)[key]
+    # The images of one folder show one place.
+    folder = name.split("/")[0]
+    if folder not in entries:
+        raise ValueError(f"name={name!r} has nothing drawn on it in {file}; it holds {list(entries)}")
+    return entries[folder]
