@@ -117,7 +117,7 @@ def match(
 
     near, distance = _near(truth, found, rule, reach_px, reach_relative)
     if rule == "one-to-one":
-        rows, columns = _assign(near, distance)
+        rows, columns = assign(near, distance)
     else:
         rows, columns = np.nonzero(near)
     is_found, is_true = np.zeros(len(truth), bool), np.zeros(len(found), bool)
@@ -267,7 +267,7 @@ def _near(truth, found, rule, reach_px, reach_relative):
     return distance <= reach_relative * side[:, None], distance
 
 
-def _assign(near, distance):
+def assign(near, distance):
     """Return the pairs of the assignment with the most pairs, then the smallest sum of distances."""
     if not near.any():
         return np.empty(0, int), np.empty(0, int)
