@@ -18,6 +18,7 @@ from stemlib.training.boosting import boost_stage, pattern_codes
 logger = logging.getLogger(__name__)
 
 POOL = 8  # negatives are mined for several stages at once, this many times as many as one stage takes
+_BATCH = 8  # images mined before the count is looked at
 _STEP = 2  # px; negatives are mined on a finer grid than the detector's
 
 
@@ -25,6 +26,7 @@ def train_cascade(
     images: list[np.ndarray],
     loops: list[np.ndarray],
     *,
+    disputed: list[np.ndarray] | None = None,
     window: int = 24,
     n_stages: int = 10,
     hit_rate: float = 0.997,
@@ -46,6 +48,8 @@ def train_cascade(
         Micrographs as `stemlib.detecting.working_image` gives them.
     loops : list of (N, 4) float
         The boxes ``top, left, bottom, right`` of every loop in each image, px.
+    disputed : list of (N, 4) float, optional
+        Boxes that may or may not hold a loop, likewise: negatives keep away from them as from loops.
     window : int
         Side of the detection window, px.
     n_stages : int
@@ -74,7 +78,7 @@ def train_cascade(
     Raises
     ------
     ValueError
-        If there is no image, no loop, or not one box array per image.
+        If there is no image, no loop, or not one array of loops, and of disputed boxes, per image.
 
     Examples
     --------
@@ -94,6 +98,11 @@ def train_cascade(
         raise ValueError(
             f"loops must hold one array of boxes per image, got {len(loops)} for {len(images)} images"
         )
+    disputed = [np.empty((0, 4))] * len(images) if disputed is None else disputed
+    if len(disputed) != len(images):
+        raise ValueError(
+            f"disputed must hold one array of boxes per image, got {len(disputed)} for {len(images)} images"
+        )
     if not images or not sum(map(len, loops)):
         raise ValueError("images and loops must hold at least one image and one loop to train on")
     rng = np.random.default_rng(seed)
@@ -101,6 +110,10 @@ def train_cascade(
     features = all_features(window)
     offsets = grid_offsets(features, window + 1)
     squares = [detection_squares(boxes, window) for boxes in loops]
+    avoided = [
+        np.concatenate([kept, detection_squares(boxes, window)])
+        for kept, boxes in zip(squares, disputed, strict=True)
+    ]
     cascade = _empty_cascade(window, features)
     pool, surviving = np.empty((0, window, window), np.uint8), 1.0
     stages = tqdm(range(n_stages), desc="cascade stages", disable=not progress)
@@ -109,7 +122,7 @@ def train_cascade(
         pool = pool[_passes(cascade, pool)]
         if len(pool) < n_negatives:
             pool = _negative_patches(
-                images, squares, cascade, POOL * n_negatives, scale_factor, surviving, n_threads, rng
+                images, avoided, cascade, POOL * n_negatives, scale_factor, surviving, n_threads, rng
             )
         negatives = pool[rng.permutation(len(pool))[:n_negatives]]
         if len(negatives) < n_negatives // 20:
@@ -200,8 +213,8 @@ def _augmented_patch(image, square, window, rng):
     )
 
 
-def _negative_patches(images, squares, cascade, wanted, scale_factor, surviving, n_threads, rng):
-    """Windows away from every loop that pass all stages so far, from mirrored and turned images."""
+def _negative_patches(images, avoided, cascade, wanted, scale_factor, surviving, n_threads, rng):
+    """Windows away from every avoided square that pass all stages so far, from mirrored and turned images."""
     order = rng.permutation(len(images))
     per_image = max(40, 2 * wanted // len(images))
     seeds = rng.integers(2**63, size=len(images))
@@ -210,13 +223,13 @@ def _negative_patches(images, squares, cascade, wanted, scale_factor, surviving,
         # While nearly all windows pass, a wider stride finds enough of them.
         expected = surviving * images[i].size / (_STEP**2 * (1 - scale_factor**-2))
         step = _STEP * max(1, int(np.sqrt(expected / (2 * per_image))))
-        return _false_windows(images[i], squares[i], cascade, per_image, scale_factor, step, seeds[i])
+        return _false_windows(images[i], avoided[i], cascade, per_image, scale_factor, step, seeds[i])
 
     kept, count = [], 0
     with ThreadPoolExecutor(n_threads) as pool:
-        # In batches, so that mining stops soon after there are enough.
-        for start in range(0, len(order), 4 * n_threads):
-            for patches in pool.map(mine, order[start : start + 4 * n_threads]):
+        # In batches, so that mining stops soon after there are enough: of one size, whatever the number of threads.
+        for start in range(0, len(order), _BATCH):
+            for patches in pool.map(mine, order[start : start + _BATCH]):
                 kept.append(patches)
                 count += len(patches)
             if count >= wanted:
@@ -225,7 +238,7 @@ def _negative_patches(images, squares, cascade, wanted, scale_factor, surviving,
     return found[rng.permutation(len(found))[:wanted]]
 
 
-def _false_windows(image, squares, cascade, wanted, scale_factor, step, seed):
+def _false_windows(image, avoided, cascade, wanted, scale_factor, step, seed):
     rng = np.random.default_rng(seed)
     turns, mirror = rng.integers(4), rng.random() < 0.5
     turned = np.ascontiguousarray(np.rot90(image[:, ::-1] if mirror else image, turns))
@@ -235,9 +248,9 @@ def _false_windows(image, squares, cascade, wanted, scale_factor, step, seed):
         windows, _ = raw_windows(cascade, turned, scale_factor=scale_factor, step=step)
     windows = windows[rng.permutation(len(windows))[: 3 * wanted]]
     boxes = np.column_stack([windows[:, :2], windows[:, :2] + windows[:, 2:]]).astype(float) - 0.5
-    truth = _turned_boxes(squares, image.shape, turns, mirror)
-    if len(truth) and len(boxes):
-        windows = windows[overlap(boxes, truth).max(axis=1) < 0.3]
+    turned_avoided = _turned_boxes(avoided, image.shape, turns, mirror)
+    if len(turned_avoided) and len(boxes):
+        windows = windows[overlap(boxes, turned_avoided).max(axis=1) < 0.3]
     windows = windows[:wanted]
     patches = [
         cv2.resize(turned[y : y + h, x : x + w], (cascade.window,) * 2, interpolation=cv2.INTER_LINEAR_EXACT)

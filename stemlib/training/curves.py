@@ -5,6 +5,7 @@ import numpy as np
 from stemlib.agreement import match
 from stemlib.boxes import suppress
 from stemlib.training.fcn_card import threshold_curve
+from stemlib.training.left_out import is_disputed, trusted, unreduced
 
 _LEAST = 0.05  # probability from which on the curves look
 
@@ -14,7 +15,7 @@ def probability_curves(answers, slope, offset):
 
     Parameters
     ----------
-    answers : sequence of stemlib.training.modules.Answers
+    answers : sequence of stemlib.training.left_out.Answers
         Of models that had not seen the images.
     slope, offset : float
         Of the calibration.
@@ -23,7 +24,8 @@ def probability_curves(answers, slope, offset):
     -------
     dict
         `curve_published`: `threshold`, `recall`, `precision`, `f1` and `n_found` in steps of 0.01, published
-        rule; `calibration`: see `calibration_bins`.
+        rule, first team's labels alone; `calibration`: see `calibration_bins`, from `trusted` images, candidates
+        on disputed loops left out.
 
     Raises
     ------
@@ -34,7 +36,7 @@ def probability_curves(answers, slope, offset):
     --------
     >>> from types import SimpleNamespace
     >>> loops = np.array([[10.0, 10, 40, 40]])
-    >>> image = SimpleNamespace(loops=loops, factor=1)
+    >>> image = SimpleNamespace(loops=loops, disputed=loops[:0], second_opinion=False, factor=1)
     >>> answer = SimpleNamespace(image=image, refined=loops, logits=np.array([2.0]))
     >>> curves = probability_curves([answer], 1.0, 0.0)
     >>> curves["curve_published"][0]["recall"], curves["calibration"][0]["n"]
@@ -42,24 +44,29 @@ def probability_curves(answers, slope, offset):
     """
     if not answers:
         raise ValueError("answers is empty; give those of at least one image")
-    truths, found, said, true = [], [], [], []
-    for answer in answers:
-        probability = 1 / (1 + np.exp(-(slope * answer.logits + offset)))
-        # Of several candidates on one loop only the best is ever reported.
-        kept = suppress(answer.refined, probability, probability >= _LEAST)
-        enlarged = [
-            (boxes + 0.5) * answer.image.factor - 0.5 for boxes in (answer.image.loops, answer.refined[kept])
-        ]
-        truths.append(enlarged[0])
-        found.append((enlarged[1], probability[kept]))
-        said.append(probability[kept])
-        true.append(match(*enlarged).is_true)
-    curve = threshold_curve(truths, found)
+    found = {id(answer): _accepted(answer, slope, offset) for answer in answers}
+    truths = [unreduced(answer, answer.image.loops) for answer in answers]
+    said, true = [], []
+    for answer in trusted(answers):
+        boxes, probability = found[id(answer)]
+        loops, disputed = (unreduced(answer, b) for b in (answer.image.loops, answer.image.disputed))
+        matched = match(loops, boxes, other=disputed)
+        said.append(probability[~is_disputed(matched)])
+        true.append(matched.is_true[~is_disputed(matched)])
+    curve = threshold_curve(truths, found.values())
     curve = curve[curve["n_found"] > 0]
     return {
         "curve_published": curve.to_dict("records"),
         "calibration": calibration_bins(np.concatenate(said), np.concatenate(true)),
     }
+
+
+def _accepted(answer, slope, offset):
+    """Boxes, px of the unreduced image, and probabilities from `_LEAST` on."""
+    probability = 1 / (1 + np.exp(-(slope * answer.logits + offset)))
+    # Of several candidates on one loop only the best is ever reported.
+    kept = suppress(answer.refined, probability, probability >= _LEAST)
+    return unreduced(answer, answer.refined[kept]), probability[kept]
 
 
 def calibration_bins(probability, is_true, *, n_bins=10):

@@ -18,6 +18,7 @@ from stemlib._files import write_atomically
 from stemlib.fcn import to_frame
 from stemlib.fcn_network import CentreNet, choose_device, load_network
 from stemlib.training.fcn_crops import draw_crop, frame_boxes
+from stemlib.training.images import loops_of_teams
 
 CROPS_PER_IMAGE = 4  # in one epoch: about the area of the image
 BATCH = 8
@@ -99,6 +100,8 @@ def read_example(item):
     image : numpy.ndarray, (H, W), uint8
     boxes : numpy.ndarray, (N, 4), float64
         Top, left, bottom, right, px.
+    disputed : numpy.ndarray, (M, 4), float64, or None
+        Loops that set B marks and A lacks; None where there is no set B.
 
     Raises
     ------
@@ -107,25 +110,26 @@ def read_example(item):
 
     Examples
     --------
-    >>> image, boxes = read_example((np.zeros((64, 64), np.uint8), []))
+    >>> image, boxes, disputed = read_example((np.zeros((64, 64), np.uint8), []))
     >>> boxes.shape
     (0, 4)
     """
     if isinstance(item, str):
-        boxes = datasets.read_loop_labels(item, "A")[["top", "left", "bottom", "right"]]
+        boxes, disputed = loops_of_teams(item)
         path = datasets.fetch(datasets.loop_images().loc[item, "path"])
-        image = micrograph.to_uint8(micrograph.read(path).image)
-    else:
-        image, boxes = item
-    return image, np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+        return micrograph.to_uint8(micrograph.read(path).image), boxes, disputed
+    image, boxes = item
+    return image, np.asarray(boxes, dtype=np.float64).reshape(-1, 4), None
 
 
 def _frames(images):
     frames = []
     for item in images:
-        image, boxes = read_example(item)
+        image, boxes, disputed = read_example(item)
+        disputed = np.empty((0, 4)) if disputed is None else disputed
         # Half precision is finer than the noise of a standardised grey value and halves the memory.
-        frames.append((to_frame(image).astype(np.float16), frame_boxes(boxes, image.shape)))
+        frame = to_frame(image).astype(np.float16)
+        frames.append((frame, frame_boxes(boxes, image.shape), frame_boxes(disputed, image.shape)))
     if not frames:
         raise ValueError("images is empty; at least one image with its boxes is needed to train on")
     return frames
@@ -138,8 +142,8 @@ def _batches(frames, seed, epoch, scales):
     for first in range(0, len(order), BATCH):
         crops, targets = [], []
         for at in order[first : first + BATCH]:
-            frame, boxes = frames[at]
-            crop, target = draw_crop(frame.astype(np.float32), boxes, rng, scales)
+            frame, boxes, disputed = frames[at]
+            crop, target = draw_crop(frame.astype(np.float32), boxes, rng, scales, disputed)
             crops.append(crop)
             targets.append(target)
         yield torch.from_numpy(np.stack(crops))[:, None], torch.from_numpy(np.stack(targets))
@@ -177,8 +181,8 @@ def train_fcn(
     Parameters
     ----------
     images : sequence of str, or of (numpy.ndarray (H, W) uint8, numpy.ndarray (N, 4)) pairs
-        Names of `stemlib.datasets.loop_images`, taken with label set A; or images with boxes (top, left,
-        bottom, right, px).
+        Names of `stemlib.datasets.loop_images`, taken with label set A (loops that set B marks and A lacks
+        count for nothing); or images with boxes (top, left, bottom, right, px).
     out_folder : str or pathlib.Path
         Where `loop_fcn.safetensors`, `log.csv` and `state.pt` (what resuming needs) go. A `state.pt` there is
         resumed if it was made with the same settings.

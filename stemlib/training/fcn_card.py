@@ -17,7 +17,7 @@ _FLOOR = 0.05
 _SOURCE = "Zhou, Wang & Krähenbühl, Objects as points (2019), https://doi.org/10.48550/arXiv.1904.07850"
 
 
-def threshold_curve(truths, found, *, rule="published"):
+def threshold_curve(truths, found, *, rule="published", disputed=None):
     """Recall, precision and F1 against the threshold, counts pooled over images.
 
     Parameters
@@ -28,6 +28,8 @@ def threshold_curve(truths, found, *, rule="published"):
         What `stemlib.fcn.detect_fcn` returned for each.
     rule : {"published", "one-to-one"}
         As `stemlib.agreement.match`.
+    disputed : sequence of array_like, (M, 4), optional
+        Boxes a detection on which, and on no box of the truth, is neither true nor false.
 
     Returns
     -------
@@ -48,15 +50,17 @@ def threshold_curve(truths, found, *, rule="published"):
     25       0.30        2     0.5        0.5  0.500000
     26       0.31        1     0.5        1.0  0.666667
     """
+    disputed = [None] * len(truths) if disputed is None else disputed
     rows = []
     for threshold in np.round(np.arange(5, 96) / 100, 2):
         matches = [
-            match(truth, boxes[scores >= threshold], rule=rule)
-            for truth, (boxes, scores) in zip(truths, found, strict=True)
+            match(truth, boxes[scores >= threshold], rule=rule, other=doubtful)
+            for truth, (boxes, scores), doubtful in zip(truths, found, disputed, strict=True)
         ]
         pooled = pool(matches)
+        is_true = pooled.is_true[pooled.on_class < 0]
         recall = float(pooled.is_found.mean()) if pooled.is_found.size else 0.0
-        precision = float(pooled.is_true.mean()) if pooled.is_true.size else 0.0
+        precision = float(is_true.mean()) if is_true.size else 0.0
         f1 = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
         rows.append((float(threshold), pooled.is_true.size, recall, precision, f1))
     return pd.DataFrame(rows, columns=["threshold", "n_found", "recall", "precision", "f1"])
@@ -65,7 +69,9 @@ def threshold_curve(truths, found, *, rule="published"):
 def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, device="auto"):
     """Give trained weights the threshold that is best on validation images, and write them with their card.
 
-    The threshold is the one with the highest F1 by the published match; a higher one wins a tie.
+    The threshold is the one with the highest F1 by the published match, a higher one winning a tie: on images that two
+    teams labelled, where there are any, and with detections on disputed loops neither true nor false. Where one team
+    alone looked, a loop that it missed counts as a false detection and nobody can tell.
 
     Parameters
     ----------
@@ -88,7 +94,8 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
     -------
     pathlib.Path
         The card. Its `validation` holds recall, precision and F1 by the published match and one-to-one, at
-        the threshold, and both curves in steps of 0.05.
+        the threshold, and both curves in steps of 0.05, all against the first team's labels alone; under
+        `undisputed` what the threshold was chosen by.
 
     Raises
     ------
@@ -117,14 +124,21 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
     ['architecture', 'command', 'data', 'file']
     """
     examples = [read_example(item) for item in images]
-    truths = [boxes for _, boxes in examples]
+    truths = [boxes for _, boxes, _ in examples]
     if not sum(map(len, truths)):
         raise ValueError(f"images holds {len(examples)} images and no loop; nothing to choose a threshold by")
     network, _ = load_network(weights, "cpu")
-    found = [detect_fcn(image, weights=weights, threshold=_FLOOR, device=device) for image, _ in examples]
+    found = [detect_fcn(image, weights=weights, threshold=_FLOOR, device=device) for image, _, _ in examples]
     published = threshold_curve(truths, found)
     one_to_one = threshold_curve(truths, found, rule="one-to-one")
-    at = published["f1"][::-1].idxmax()
+    both = [i for i, (_, _, disputed) in enumerate(examples) if disputed is not None]
+    looked_at = both or range(len(examples))
+    undisputed = threshold_curve(
+        [truths[i] for i in looked_at],
+        [found[i] for i in looked_at],
+        disputed=[examples[i][2] for i in looked_at],
+    )
+    at = undisputed["f1"][::-1].idxmax()
     threshold = float(published.loc[at, "threshold"])
     path = write_weights(Path(out_folder) / "loop_fcn.safetensors", network, threshold)
     numbers = sum(tensor.numel() for tensor in network.parameters())
@@ -143,6 +157,7 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
             "n_images": len(truths),
             "n_loops": sum(map(len, truths)),
             "one_to_one": _scores(one_to_one.loc[at]),
+            "undisputed": {"n_images": len(looked_at), **_scores(undisputed.loc[at])},
             "curve_published": _curve(published),
             "curve_one_to_one": _curve(one_to_one),
         },

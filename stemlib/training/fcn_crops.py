@@ -33,7 +33,7 @@ def frame_boxes(boxes, shape):
     return ((np.asarray(boxes, dtype=np.float32).reshape(-1, 4) + 0.5) / reduction(shape)).astype(np.float32)
 
 
-def draw_targets(boxes, sure_size, side):
+def draw_targets(boxes, sure_size, side, disputed=()):
     """What the network should answer for the boxes of one crop.
 
     Parameters
@@ -44,6 +44,8 @@ def draw_targets(boxes, sure_size, side):
         Whether the boxes' sizes are to be learned.
     side : int
         Side of the crop, frame px.
+    disputed : array_like, (M, 4), float
+        Boxes in which nothing is asked but where a loop has its centre, likewise.
 
     Returns
     -------
@@ -69,8 +71,7 @@ def draw_targets(boxes, sure_size, side):
         if min(size) <= 0:
             continue
         if share < _KEEP:
-            top, left, bottom, right = (inside / CELL).astype(int)
-            targets[6, top : bottom + 1, left : right + 1] = 0
+            _ask_nothing(targets, inside)
             continue
         size = np.maximum(size, 2)
         centre = (inside[:2] + inside[2:]) / 2 / CELL - 0.5
@@ -85,8 +86,16 @@ def draw_targets(boxes, sure_size, side):
         targets[3][mine] = centre[0] - y[mine]
         targets[4][mine] = centre[1] - x[mine]
         targets[5][mine] = bump[mine] if sure_size else 0
+    for box in np.clip(np.asarray(disputed, dtype=np.float32).reshape(-1, 4), 0, side):
+        if (box[2:] > box[:2]).all():
+            _ask_nothing(targets, box)
     targets[6] = np.maximum(targets[6], targets[0] == 1)
     return targets
+
+
+def _ask_nothing(targets, box):
+    top, left, bottom, right = (box / CELL).astype(int)
+    targets[6, top : bottom + 1, left : right + 1] = 0
 
 
 def _random_map(rng, shape, boxes, scales):
@@ -117,7 +126,7 @@ def _map_boxes(boxes, matrix):
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
-def draw_crop(frame, boxes, rng, scales=(0.7, 1.4)):
+def draw_crop(frame, boxes, rng, scales=(0.7, 1.4), disputed=()):
     """One augmented crop and its targets.
 
     Parameters
@@ -130,6 +139,8 @@ def draw_crop(frame, boxes, rng, scales=(0.7, 1.4)):
         Source of randomness.
     scales : tuple of float
         Smallest and largest factor to scale by.
+    disputed : numpy.ndarray, (M, 4), float32
+        Boxes that may or may not hold a loop, as `frame_boxes` gives them.
 
     Returns
     -------
@@ -159,4 +170,5 @@ def draw_crop(frame, boxes, rng, scales=(0.7, 1.4)):
         crop = cv2.GaussianBlur(crop.astype(np.float32), (0, 0), rng.uniform(0.5, 2.0))
     if rng.random() < 0.5:
         crop = crop + rng.uniform(0, 0.5) * rng.standard_normal(crop.shape, dtype=np.float32)
-    return crop.astype(np.float32), draw_targets(_map_boxes(boxes, matrix), sure_size, CROP)
+    mapped = (_map_boxes(some, matrix) for some in (boxes, disputed))
+    return crop.astype(np.float32), draw_targets(next(mapped), sure_size, CROP, next(mapped))

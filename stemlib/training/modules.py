@@ -10,12 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from scipy.optimize import minimize
-
 from stemlib._files import write_atomically
-from stemlib.agreement import match, pool
-from stemlib.boxes import suppress
 from stemlib.cascade import Cascade
 from stemlib.cascade_xml import load_cascade, save_cascade
 from stemlib.detecting import candidates
@@ -23,10 +18,14 @@ from stemlib.screening import apply_refinement, crops, load_screening, network_a
 from stemlib.training.cascade import train_cascade
 from stemlib.training.curves import probability_curves
 from stemlib.training.images import LabelledImage
+from stemlib.training.left_out import Answers, best_threshold, calibrate, validation_scores
 from stemlib.training.screening import Samples, candidate_samples, train_screening
 from stemlib.training.turns import claim, minutes, named, note_minutes
 
 logger = logging.getLogger(__name__)
+
+# Where the models of single turns stay, below the output folder.
+CASCADES, NETWORKS = Path("turns", "cascade"), Path("turns", "screening")
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,10 @@ class Settings:
     features_per_round: int = 1500
     epochs: int = 10
     precision: str = "float32"
-    n_threads: int = 2
 
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What models that had not seen an image say of Module I's candidates in it: raw logits and refined boxes."""
-
-    image: LabelledImage
-    candidates: np.ndarray
-    logits: np.ndarray
-    refined: np.ndarray
+    def of_module_one(self) -> dict[str, float]:
+        """Return what a training of Module I depends on."""
+        return {name: value for name, value in vars(self).items() if name not in ("epochs", "precision")}
 
 
 def train_modules(
@@ -63,6 +55,7 @@ def train_modules(
     turns: Sequence[Sequence[str]] | None = None,
     seed: int = 0,
     device: str = "auto",
+    n_threads: int = 2,
     command: str = "stemlib.training.modules.train_modules",
     data: str = "",
     progress: bool = False,
@@ -114,20 +107,23 @@ def train_modules(
     turns = [(name,) for name in series] if turns is None else [tuple(turn) for turn in turns]
     if len(turns) < 2 or sorted(name for turn in turns for name in turn) != series:
         raise ValueError(f"turns={turns} must be two at least and hold each of {series} once")
-    claim(folder, images, settings, seed)
+    claim(folder / CASCADES, images, settings.of_module_one(), seed)
+    claim(folder / NETWORKS, images, vars(settings), seed)
     turn_of = {name: turn for turn in turns for name in turn}
     cascades = {
-        left_out: _cascade_of_turn(folder, images, left_out, settings, seed, progress)
+        left_out: _cascade_of_turn(folder / CASCADES, images, left_out, settings, seed, n_threads, progress)
         for left_out in [*turns, ()]
     }
     found = [candidates(cascades[turn_of[image.series]], image.image)[0] for image in images]
     samples = [
-        candidate_samples(image.image, boxes, image.loops, settings.window)
+        candidate_samples(image.image, boxes, image.loops, settings.window, image.disputed)
         for image, boxes in zip(images, found, strict=True)
     ]
     answers = []
     for left_out in turns:
-        network = _screening_of_turn(folder, images, samples, left_out, settings, seed, device, progress)
+        network = _screening_of_turn(
+            folder / NETWORKS, images, samples, left_out, settings, seed, device, progress
+        )
         answers += [
             _answers(network, image, boxes)
             for image, boxes in zip(images, found, strict=True)
@@ -137,7 +133,7 @@ def train_modules(
     threshold = best_threshold(answers, slope, offset)
     validation = validation_scores(answers, slope, offset, threshold)
     validation |= probability_curves(answers, slope, offset)
-    network = _screening_of_turn(folder, images, samples, (), settings, seed, device, progress)
+    network = _screening_of_turn(folder / NETWORKS, images, samples, (), settings, seed, device, progress)
     network.settings.update(slope=slope, offset=offset, threshold=threshold)
     save_cascade(
         cascades[()],
@@ -155,7 +151,7 @@ def train_modules(
         "seed": seed,
         "command": command,
         "settings": vars(settings),
-        "minutes": round(sum(minutes(folder).values()), 1),
+        "minutes": round(sum(sum(minutes(folder / part).values()) for part in (CASCADES, NETWORKS)), 1),
         "validation": validation,
     }
     for name, what in (
@@ -172,8 +168,8 @@ def _write_card(path, card):
     write_atomically(path.with_suffix(".json"), text + "\n")
 
 
-def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Cascade:
-    path = folder / "turns" / f"cascade without {named(left_out)}.xml"
+def _cascade_of_turn(folder, images, left_out, settings, seed, n_threads, progress) -> Cascade:
+    path = folder / f"without {named(left_out)}.xml"
     if not path.is_file():
         logger.info("training Module I without %s", named(left_out))
         started = time.monotonic()
@@ -181,6 +177,7 @@ def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Casc
         cascade = train_cascade(
             [image.image for image in chosen],
             [image.loops for image in chosen],
+            disputed=[image.disputed for image in chosen],
             window=settings.window,
             n_stages=settings.n_stages,
             hit_rate=settings.hit_rate,
@@ -188,7 +185,7 @@ def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Casc
             n_positives=settings.n_positives,
             n_negatives=settings.n_negatives,
             features_per_round=settings.features_per_round,
-            n_threads=settings.n_threads,
+            n_threads=n_threads,
             seed=seed,
             progress=progress,
         )
@@ -198,7 +195,7 @@ def _cascade_of_turn(folder, images, left_out, settings, seed, progress) -> Casc
 
 
 def _screening_of_turn(folder, images, samples, left_out, settings, seed, device, progress):
-    path = folder / "turns" / f"screening without {named(left_out)}.safetensors"
+    path = folder / f"without {named(left_out)}.safetensors"
     if not path.is_file():
         logger.info("training Module II without %s", named(left_out))
         started = time.monotonic()
@@ -220,86 +217,3 @@ def _answers(network, image, boxes):
     answers = network_answers(network, crops(image.image, boxes))
     refined = apply_refinement(boxes, answers[:, 1:])
     return Answers(image, boxes, answers[:, 0].astype(float), refined)
-
-
-def calibrate(answers: Sequence[Answers]) -> tuple[float, float]:
-    """Return slope and offset that make the logistic function of the logits a probability (Platt scaling)."""
-    logits, labels = [], []
-    for answer in answers:
-        # Of several candidates on one loop only the best is ever reported.
-        kept = suppress(answer.refined, answer.logits, np.ones(len(answer.logits), bool))
-        logits.append(answer.logits[kept])
-        labels.append(match(answer.image.loops, answer.refined[kept]).is_true)
-    logits, labels = np.concatenate(logits), np.concatenate(labels)
-
-    def cost(parameters):
-        scaled = parameters[0] * logits + parameters[1]
-        return np.mean(np.logaddexp(0, scaled) - labels * scaled)
-
-    slope, offset = minimize(cost, [1.0, 0.0], method="Nelder-Mead").x
-    return float(slope), float(offset)
-
-
-def accepted_boxes(answer: Answers, slope: float, offset: float, threshold: float) -> np.ndarray:
-    """Return the (N, 4) boxes that `find_loops` would report at a threshold, px of the unreduced image."""
-    probability = 1 / (1 + np.exp(-(slope * answer.logits + offset)))
-    kept = suppress(answer.refined, probability, probability >= threshold)
-    return (answer.refined[kept] + 0.5) * answer.image.factor - 0.5
-
-
-def _matches(answers, slope, offset, threshold, rule):
-    return {
-        answer.image.name: match(
-            (answer.image.loops + 0.5) * answer.image.factor - 0.5,
-            accepted_boxes(answer, slope, offset, threshold),
-            rule=rule,
-        )
-        for answer in answers
-    }
-
-
-def best_threshold(answers: Sequence[Answers], slope: float, offset: float) -> float:
-    """Return the probability with the best F1, published rule, in the mean over the series left out.
-
-    The next user's images are a new series: a series counts as one here, however many loops a person marked in it.
-    """
-
-    def f1(threshold):
-        by_series = _by_series(answers, _matches(answers, slope, offset, threshold, "published"))
-        return np.mean([scores["f1"] for scores in by_series.values()])
-
-    return float(max(np.arange(0.1, 0.9, 0.02).round(2), key=f1))
-
-
-def validation_scores(
-    answers: Sequence[Answers], slope: float, offset: float, threshold: float
-) -> dict[str, object]:
-    """Return recall, precision and F1: pooled by both rules, per series left out, and the mean over series."""
-    result: dict[str, object] = {"threshold": threshold}
-    for rule in ("published", "one-to-one"):
-        matches = _matches(answers, slope, offset, threshold, rule)
-        scores = _scores(matches.values())
-        by_series = _by_series(answers, matches)
-        mean = {name: float(np.mean([s[name] for s in by_series.values()])) for name in scores}
-        if rule == "published":
-            result |= {**scores, "mean_over_series": mean, "by_series": by_series}
-        else:
-            result |= {"one_to_one": {**scores, "mean_over_series": mean, "by_series": by_series}}
-    return result
-
-
-def _by_series(answers, matches) -> dict[str, dict[str, float]]:
-    return {
-        series: _scores(matches[a.image.name] for a in answers if a.image.series == series)
-        for series in sorted({answer.image.series for answer in answers})
-    }
-
-
-def _scores(matches) -> dict[str, float]:
-    """Recall, precision and F1 of pooled matches; all are 0 where nothing is found."""
-    pooled = pool(matches)
-    recall, precision = (
-        float(hits.mean()) if len(hits) else 0.0 for hits in (pooled.is_found, pooled.is_true)
-    )
-    f1 = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
-    return {"recall": recall, "precision": precision, "f1": f1}

@@ -45,11 +45,18 @@ class Samples:
         )
 
 
-def candidate_samples(image: np.ndarray, candidates: np.ndarray, loops: np.ndarray, window: int) -> Samples:
+def candidate_samples(
+    image: np.ndarray,
+    candidates: np.ndarray,
+    loops: np.ndarray,
+    window: int,
+    disputed: np.ndarray | None = None,
+) -> Samples:
     """Label Module I's candidates of one image by the human's loops.
 
     A candidate is a loop if it shares 0.4 of the union with the square that the detector should have answered, and
-    something else below 0.25; what lies between teaches nothing and is left out.
+    something else below 0.25; what lies between teaches nothing and is left out, and so is what shares 0.25 or more
+    with a disputed box alone.
 
     Parameters
     ----------
@@ -61,6 +68,8 @@ def candidate_samples(image: np.ndarray, candidates: np.ndarray, loops: np.ndarr
         The human's boxes, px.
     window : int
         The cascade's window, px.
+    disputed : (K, 4) float, optional
+        Boxes that may or may not hold a loop, px.
 
     Returns
     -------
@@ -74,19 +83,23 @@ def candidate_samples(image: np.ndarray, candidates: np.ndarray, loops: np.ndarr
     >>> candidate_samples(image, boxes, boxes[:1] + [4, 4, -4, -4], 24).labels
     array([1., 0.], dtype=float32)
     """
-    squares = detection_squares(loops, window)
-    if len(squares) and len(candidates):
-        shared = overlap(candidates, squares)
-        best, nearest = shared.max(axis=1), shared.argmax(axis=1)
-    else:
-        best, nearest = np.zeros(len(candidates)), np.zeros(len(candidates), int)
-    used = (best >= 0.4) | (best < 0.25)
+    best, nearest = _best_overlap(candidates, loops, window)
+    doubtful, _ = _best_overlap(candidates, np.empty((0, 4)) if disputed is None else disputed, window)
+    used = (best >= 0.4) | (np.maximum(best, doubtful) < 0.25)
     candidates, best, nearest = candidates[used], best[used], nearest[used]
     targets = np.zeros((len(candidates), 4), np.float32)
     if len(loops):
         targets = refinement_targets(candidates, np.asarray(loops, float)[nearest]).astype(np.float32)
     patches = crops(image, candidates, size=round(CROP * _MARGIN), context=CROP_CONTEXT * _MARGIN)
     return Samples(patches, (best >= 0.4).astype(np.float32), targets)
+
+
+def _best_overlap(candidates, boxes, window):
+    """The largest intersection over union of each candidate with a box's detection square, and which box's."""
+    if not len(boxes) or not len(candidates):
+        return np.zeros(len(candidates)), np.zeros(len(candidates), int)
+    shared = overlap(candidates, detection_squares(boxes, window))
+    return shared.max(axis=1), shared.argmax(axis=1)
 
 
 def train_screening(

@@ -10,30 +10,45 @@ from stemlib._files import write_atomically
 
 
 def claim(folder, images, settings, seed):
-    """Refuse a folder with turns of another training: theirs must not be taken for this one's."""
-    digest = hashlib.sha256(json.dumps([vars(settings), seed]).encode())
+    """Refuse a folder with models of another training: theirs must not be taken for this one's.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where the turns of one module lie.
+    images : sequence of stemlib.training.images.LabelledImage
+    settings : dict
+        What that module's training depends on.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If the folder belongs to other images, settings or another seed.
+    """
+    digest = hashlib.sha256(json.dumps([settings, seed]).encode())
     for image in images:
-        digest.update(
-            image.name.encode() + image.series.encode() + image.image.tobytes() + image.loops.tobytes()
-        )
-    path = folder / "turns" / "training.txt"
+        digest.update(image.name.encode() + image.series.encode())
+        for array in (image.image, image.loops, image.disputed):
+            digest.update(array.tobytes())
+    path = folder / "training.txt"
     if path.is_file() and path.read_text(encoding="utf-8") != digest.hexdigest():
         raise ValueError(
-            f"{str(folder / 'turns')!r} holds a training with other images, settings or seed; remove it or name another"
+            f"{str(folder)!r} holds a training with other images, settings or seed; remove it or name another"
         )
     write_atomically(path, digest.hexdigest())
 
 
 def minutes(folder):
     """What each turn took, in minutes, earlier calls into the same folder included."""
-    path = folder / "turns" / "minutes.json"
+    path = folder / "minutes.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def note_minutes(folder, name, started):
     """Note what a turn took that started at a time of `time.monotonic`."""
     noted = {**minutes(folder), name: round((time.monotonic() - started) / 60, 2)}
-    write_atomically(folder / "turns" / "minutes.json", json.dumps(noted, indent=1) + "\n")
+    write_atomically(folder / "minutes.json", json.dumps(noted, indent=1) + "\n")
 
 
 def named(left_out):

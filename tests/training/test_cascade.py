@@ -75,8 +75,26 @@ def test_boxes_turn_with_their_image(turns, mirror):
     assert (left, right) == (columns.min() - 0.5, columns.max() + 0.5)
 
 
+def test_negatives_keep_away_from_disputed_boxes():
+    scene = loop_micrograph((96, 96), n_loops=1, seed=1)
+    boxes = scene.loops[EDGES].to_numpy()
+    sides = 24 * 1.2 ** np.arange(9) / 1.4
+    everywhere = [
+        [y - s / 2, x - s / 2, y + s / 2, x + s / 2]
+        for s in sides
+        for y in range(4, 96, 4)
+        for x in range(4, 96, 4)
+    ]
+    settings = {"n_stages": 1, "n_positives": 50, "n_negatives": 50, "features_per_round": 50, "n_threads": 1}
+    assert train_cascade([scene.image], [boxes], **settings).n_stages == 1
+    # Where no window is free of doubt, there are no negatives and nothing to learn.
+    assert train_cascade([scene.image], [boxes], disputed=[np.array(everywhere)], **settings).n_stages == 0
+
+
 def test_nothing_to_learn_from_is_an_error():
     with pytest.raises(ValueError, match="one array of boxes per image"):
         train_cascade([np.zeros((64, 64), np.uint8)], [])
     with pytest.raises(ValueError, match="at least one image and one loop"):
         train_cascade([np.zeros((64, 64), np.uint8)], [np.empty((0, 4))])
+    with pytest.raises(ValueError, match="disputed must hold one array of boxes per image"):
+        train_cascade([np.zeros((64, 64), np.uint8)], [np.array([[9.0, 9, 30, 30]])], disputed=[])

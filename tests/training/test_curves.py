@@ -9,9 +9,9 @@ LOOPS = np.array([[10.0, 10, 40, 40], [60.0, 60, 90, 90]])
 OTHER = np.array([[120.0, 10, 150, 40]])
 
 
-def answer(boxes, probabilities, factor=1):
+def answer(boxes, probabilities, factor=1, disputed=OTHER[:0], second_opinion=False):
     logits = np.log(np.array(probabilities) / (1 - np.array(probabilities)))
-    image = SimpleNamespace(loops=LOOPS, factor=factor)
+    image = SimpleNamespace(loops=LOOPS, disputed=disputed, second_opinion=second_opinion, factor=factor)
     return SimpleNamespace(image=image, refined=np.asarray(boxes), logits=logits)
 
 
@@ -28,6 +28,14 @@ def test_two_candidates_on_one_loop_count_once():
     curves = probability_curves([answer(np.vstack([LOOPS[:1], LOOPS[:1] + 1]), [0.9, 0.8])], 1.0, 0.0)
     assert curves["curve_published"][0]["n_found"] == 1
     assert sum(bin_["n"] for bin_ in curves["calibration"]) == 1
+
+
+def test_the_calibration_looks_where_the_labels_can_be_trusted():
+    boxes, alone = np.vstack([LOOPS, OTHER]), answer(OTHER, [0.9])
+    both = answer(boxes, [0.9, 0.4, 0.2], disputed=OTHER, second_opinion=True)
+    curves = probability_curves([alone, both], 1.0, 0.0)
+    assert [(b["n"], b["fraction"]) for b in curves["calibration"]] == [(1, 1.0), (1, 1.0)]
+    assert curves["curve_published"][0]["n_found"] == 4
 
 
 def test_the_calibration_is_applied():

@@ -33,6 +33,35 @@ def test_loops_cut_by_the_edge_are_cut_boxes_or_not_asked_for():
     assert ignored.max(axis=0).tolist() == [124, 60]
 
 
+def test_nothing_is_asked_on_disputed_loops():
+    loop, disputed = np.array([[20.0, 20, 60, 60]]), np.array([[80.0, 20, 104, 44], [200, 0, 220, 20]])
+    asked = draw_targets(loop, True, 128, disputed)[6]
+    ignored = np.argwhere(asked == 0) * CELL
+    assert ignored.min(axis=0).tolist() == [80, 20]
+    assert ignored.max(axis=0).tolist() == [104, 44]
+    # A loop that the first team marked is asked for, whatever the other team says beside it.
+    targets = draw_targets(loop, True, 128, loop + 4)
+    assert (targets[6][targets[0] == 1] == 1).all()
+    assert (targets[6] == 0).any()
+
+
+def test_disputed_loops_follow_the_image_as_loops_do():
+    box = np.array([[200.0, 300, 260, 330]], dtype=np.float32)
+    frame = np.zeros((700, 640), np.float32)
+    seen = 0
+    for seed in range(20):
+        loop = draw_crop(frame, box, np.random.default_rng(seed))[1]
+        doubt = draw_crop(frame, box, np.random.default_rng(seed), disputed=box)[1]
+        centres = loop[0] == 1
+        assert np.array_equal(doubt[0], loop[0])
+        if centres.any():
+            rows, columns = np.nonzero(doubt[6] == 0)
+            row, column = np.argwhere(centres)[0]
+            assert rows.min() <= row <= rows.max() and columns.min() <= column <= columns.max()
+            seen += 1
+    assert seen > 5
+
+
 def test_sizes_that_a_tilt_makes_unsure_are_not_learned():
     assert not draw_targets(np.array([[20.0, 20, 60, 60]]), False, 128)[5].any()
 

@@ -71,6 +71,17 @@ def test_candidates_between_right_and_wrong_teach_nothing():
     assert samples.labels.tolist() == [1, 1, 0]
 
 
+def test_candidates_on_disputed_loops_teach_nothing():
+    loop = np.array([[100.0, 100, 130, 130]])
+    square = np.array([[94.0, 94, 136, 136]])
+    found = np.vstack([square, square + 60, square - 70])
+    image = np.full((240, 240), 128, np.uint8)
+    assert candidate_samples(image, found, loop, 24).labels.tolist() == [1, 0, 0]
+    assert candidate_samples(image, found, loop, 24, loop + 62).labels.tolist() == [1, 0]
+    # What one team marked is a loop, whatever the other says beside it.
+    assert candidate_samples(image, found, loop, 24, loop + 8).labels.tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_augmented_targets_still_point_at_the_loop(seed):
     rng = np.random.default_rng(seed)
