@@ -1,0 +1,133 @@
+"""Columns found on the labelled images beside a peak finder and Atomap tuned on the labels; time and memory.
+
+    STEMLIB_DATA=FOLDER python benchmarks/columns.py [--atomap-python PYTHON] [--threads 2] [--output FILE]
+
+`find_columns` gets nothing but the image. The Laplacian-of-Gaussian peak finder gets the width, distance and threshold
+with the highest F1 against the very labels it is scored on, and so does Atomap its options, where it is installed for
+PYTHON. Each match is one-to-one within a quarter of the labels' spacing, inside the polygon drawn on the image. Peak
+memory (read on Linux) is that of a fresh process that does nothing but find the columns of one image of 4096 x 4096 px.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import column_peers
+import cv2
+import numba
+import numpy as np
+import torch
+
+from stemlib import datasets, find_columns
+from stemlib._files import write_atomically
+from stemlib.agreement import match_columns, score_columns
+
+IMAGES = ("wse2-ti/adf1", "wse2-ti/adf2", "wse2-cr", "mose2-40kv", "ws2te2-edge")
+
+
+def compare(name: str, atomap_python: str | None) -> dict:
+    """Return what every finder scores on one image: method -> scores and parameters."""
+    image = datasets.read_atomic_image(name).image
+    labels = datasets.atomic_labels(name)[["y", "x"]].to_numpy()
+    region = datasets.drawn_polygon(name)
+    found = {
+        "find_columns": (find_columns(image).table, {}),
+        "log": column_peers.best_log(image, labels, region),
+    }
+    if atomap_python:
+        atomap = column_peers.best_atomap(image, labels, region, atomap_python)
+        if atomap is not None:
+            found["atomap"] = atomap
+    scores = {}
+    for method, (positions, parameters) in found.items():
+        match = match_columns(labels, positions, region=region)
+        scores[method] = {**score_columns(match), "reach_px": match.reach_px, "parameters": parameters}
+    return scores
+
+
+def speed_image(side: int) -> np.ndarray:
+    """Return a crystal of `side` x `side` px: one drawn piece, repeated."""
+    from stemlib.synthetic import crystal_image
+
+    piece = crystal_image("honeycomb", (512, 512), spacing=10.0, seed=0).image
+    return np.tile(piece, (side // 512, side // 512))
+
+
+def seconds(threads: int, repeats: int) -> dict:
+    """Return the median time to find the columns of 1024 x 1024 px, everything loaded."""
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(threads)
+    numba.set_num_threads(threads)
+    image = speed_image(1024)
+    n_columns = len(find_columns(image, device="cpu").table)
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        find_columns(image, device="cpu")
+        times.append(time.perf_counter() - start)
+    return {
+        "threads": threads,
+        "repeats": repeats,
+        "n_columns": n_columns,
+        "median_s": float(np.median(times)),
+        "fastest_s": min(times),
+    }
+
+
+def print_peak() -> None:
+    """Find the columns of a 4096 x 4096 px image and print the process's peak memory in bytes."""
+    find_columns(speed_image(4096), device="cpu")
+    # Unlike getrusage's, this peak does not count what the parent held before it started this process.
+    status = Path("/proc/self/status").read_text()
+    print(1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]))
+
+
+def peak_memory() -> int:
+    """Return the peak memory, bytes, of a process that finds the columns of one 4096 x 4096 px image."""
+    command = [sys.executable, __file__, "--print-peak"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+def main() -> None:
+    """Measure, print and write what was found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--atomap-python", help="an interpreter that has Atomap; left out where not given")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--print-peak", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.print_peak:
+        print_peak()
+        return
+    result = {
+        "machine": f"{platform.system()} {platform.machine()}",
+        "torch": torch.__version__.split("+")[0],
+        "scikit-image": version("scikit-image"),
+        "images": {},
+    }
+    for name in IMAGES:
+        result["images"][name] = compare(name, options.atomap_python)
+        for method, score in result["images"][name].items():
+            print(f"{name:13} {method:13} recall {score['recall']:.4f} precision {score['precision']:.4f}")
+    result["seconds_1024"] = [seconds(threads, options.repeats) for threads in options.threads]
+    result["peak_memory_bytes_4096"] = peak_memory()
+    write_atomically(options.output, json.dumps(result, indent=1) + "\n")
+    for run in result["seconds_1024"]:
+        print(f"1024 x 1024 px, {run['threads']} thread(s): {run['median_s']:.2f} s")
+    print(f"4096 x 4096 px: {result['peak_memory_bytes_4096'] / 2**20:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
