@@ -5,7 +5,8 @@ import pytest
 from stemlib.cascade import raw_windows
 from stemlib.cascade_xml import save_cascade
 from stemlib.synthetic import loop_micrograph
-from stemlib.training.cascade import _turned_boxes, all_features, train_cascade
+from stemlib.training.cascade import all_features, train_cascade
+from stemlib.training.mining import turned_boxes
 
 EDGES = ["top", "left", "bottom", "right"]
 SMALL = {"n_stages": 4, "n_positives": 400, "n_negatives": 800, "features_per_round": 400, "n_threads": 1}
@@ -67,7 +68,7 @@ def test_boxes_turn_with_their_image(turns, mirror):
     image = np.zeros((40, 60), np.uint8)
     image[5:12, 30:50] = 1
     turned = np.rot90(image[:, ::-1] if mirror else image, turns)
-    top, left, bottom, right = _turned_boxes(np.array([[4.5, 29.5, 11.5, 49.5]]), image.shape, turns, mirror)[
+    top, left, bottom, right = turned_boxes(np.array([[4.5, 29.5, 11.5, 49.5]]), image.shape, turns, mirror)[
         0
     ]
     rows, columns = np.nonzero(turned)
