@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stemlib._metadata import completed
+
 # Suffixes that Pillow reads; none of them carries a pixel size that a microscope wrote.
 PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".gif", ".pgm", ".ppm", ".pbm", ".webp"}
 
@@ -56,8 +58,8 @@ def pixel_size_nm(scales, units, where):
     sizes = []
     for scale, unit in zip(scales, units, strict=True):
         name = str(unit).strip().lower().replace("μ", "µ").replace("\u212b", "å")
-        # The untouched unit tells mega from milli and so on; only "Mm" would be misread in lower case.
-        factor = None if str(unit).strip() == "Mm" else _UNITS_NM.get(name)
+        # Units are written in any case, but these would be taken for milli and metre.
+        factor = None if str(unit).strip() in ("Mm", "M") else _UNITS_NM.get(name)
         size = abs(float(scale)) * factor if factor and scale is not None else math.nan
         if not (math.isfinite(size) and size > 0):
             return None
@@ -120,7 +122,8 @@ def choose(found, select, path):
         raise ValueError(f"path: {str(path)!r} holds no image but {listing}")
     if select is None:
         raise ValueError(
-            f"path: {str(path)!r} holds {total} images ({listing}); choose one with select=NUMBER or NAME"
+            f"path: {str(path)!r} holds {total} images ({listing}); choose one with "
+            "stemlib.read(path, select=NUMBER or NAME)"
         )
     if isinstance(select, str):
         named = [d for d in found if d.name == select]
@@ -238,7 +241,9 @@ def _read_microscope_file(path):
             problems.append(f"{plugin['name']}: {str(error) or type(error).__name__}")
         else:
             return _images_among(dictionaries, path)
-    raise _UnreadableError(f"cannot be read ({'; '.join(problems)})")
+    raise _UnreadableError(
+        f"cannot be read ({'; '.join(problems)}); is the file complete, and is {path.suffix!r} the right suffix?"
+    )
 
 
 def _images_among(dictionaries, path):
@@ -257,7 +262,11 @@ def _images_among(dictionaries, path):
         if colour:
             data = np.asarray(data)
             data = np.stack([data[c] for c in ("R", "G", "B")], axis=-1)
-        metadata = {"colour": colour, "file": entry.get("metadata", {})}
+        metadata = {
+            "colour": colour,
+            "file": completed(entry),
+            "original": entry.get("original_metadata") or {},
+        }
         found.append(DataSet(title, data, pixel_size_nm(scales, units, path), metadata))
     if not found:
         raise _UnreadableError(f"holds no image but {', '.join(others) or 'nothing'}")

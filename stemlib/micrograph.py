@@ -7,6 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stemlib._grey import as_grey, to_uint8
+
+__all__ = ["Micrograph", "as_micrograph", "check_mask", "read", "to_uint8"]
+
 
 @dataclass(frozen=True, eq=False)
 class Micrograph:
@@ -19,7 +23,7 @@ class Micrograph:
     pixel_size_nm : float or None
         Side of a pixel in nm, None where it is unknown.
     metadata : dict
-        What the file told, in the layout of its reader.
+        What the file told, in the layout that `read` describes.
 
     Raises
     ------
@@ -40,7 +44,7 @@ class Micrograph:
     metadata: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        object.__setattr__(self, "image", _as_grey(self.image))
+        object.__setattr__(self, "image", as_grey(self.image))
         object.__setattr__(self, "pixel_size_nm", _checked_pixel_size(self.pixel_size_nm))
 
     def __repr__(self):
@@ -65,7 +69,9 @@ def read(path, *, select=None):
     -------
     Micrograph
         ``image`` float32 (H, W); ``pixel_size_nm`` None where the file has none, or one in reciprocal or
-        undefined units; ``metadata`` with ``path``, ``name`` and, under ``file``, what the reader found.
+        undefined units. ``metadata`` holds ``path``, ``name`` (of the data set), ``instrument``, ``voltage_kv``
+        and ``detector`` (None where the file does not say), ``file`` (a dict in the layout of HyperSpy's
+        metadata: ``General``, ``Acquisition_instrument``, ...) and ``original`` (the format's own tree, raw).
 
     Raises
     ------
@@ -99,7 +105,8 @@ def read(path, *, select=None):
         raise ValueError(f"path: {str(path)!r} is an empty file; copy it anew")
     found = _readers.data_sets(path)
     data_set, index = _readers.choose(found, select, path)
-    metadata = {"path": str(path), "name": data_set.name, "file": data_set.metadata.get("file", {})}
+    tree, original = data_set.metadata.get("file", {}), data_set.metadata.get("original", {})
+    metadata = {"path": str(path), **_layout(data_set.name, tree, original)}
     try:
         return Micrograph(data_set.image(index), data_set.pixel_size_nm, metadata)
     except (TypeError, ValueError) as error:
@@ -142,42 +149,6 @@ def as_micrograph(image, *, pixel_size_nm=None):
     else:
         found, own_size, metadata = image, None, {}
     return Micrograph(found, own_size if pixel_size_nm is None else pixel_size_nm, metadata)
-
-
-def to_uint8(image):
-    """Stretch an image to 8 bits: the same result for ``a * image + b`` with any a > 0.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (H, W)
-        Finite real intensities.
-
-    Returns
-    -------
-    numpy.ndarray of uint8, shape (H, W)
-        Percentile 0.1 becomes 0, percentile 99.9 becomes 255 and what lies beyond is cut off. Where the two
-        are equal (nearly all pixels have one value) the extremes take their place; a constant becomes 128.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `Micrograph`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> to_uint8(np.array([[10.0, 20.0, 30.0]]))
-    array([[  0, 128, 255]], dtype=uint8)
-    """
-    image = _as_grey(image)
-    if image.min() >= 0 and image.max() <= 255:
-        levels = image.astype(np.uint8)
-        if np.array_equal(levels, image):
-            # Images of 8 bits, the usual case: a histogram and a table give the same ten times as fast.
-            counts = np.bincount(levels.ravel(), minlength=256)
-            table = np.arange(256, dtype=np.float32)
-            return _stretched(table, *_limits(table, counts))[levels]
-    return _stretched(image, *_limits(image))
 
 
 def check_mask(mask, shape):
@@ -224,27 +195,6 @@ def check_mask(mask, shape):
     return mask.copy()
 
 
-def _limits(values, counts=None):
-    """Values that become 0 and 255; `counts` says how often each of sorted `values` occurs, if not once."""
-    last = int(values.size if counts is None else counts.sum()) - 1
-    # Nearest ranks instead of interpolated percentiles: two pixels of the image, whatever its scale.
-    ranks = [round(0.001 * last), round(0.999 * last)]
-    if counts is None:
-        low, high = np.partition(values, sorted(set(ranks)), axis=None)[ranks]
-    else:
-        low, high = values[np.searchsorted(np.cumsum(counts), ranks, side="right")]
-        values = values[counts > 0]
-    return (low, high) if low < high else (values.min(), values.max())
-
-
-def _stretched(values, low, high):
-    if low == high:
-        return np.full(values.shape, 128, np.uint8)
-    # In float64, because the range of a float32 image can exceed float32 or drown in a large offset.
-    scale = 255.0 / (float(high) - float(low))
-    return np.floor((np.clip(values, low, high) - np.float64(low)) * scale + 0.5).astype(np.uint8)
-
-
 def _is_signal(image):
     # By the name of the class, so that arrays and pictures do not need HyperSpy loaded.
     return any(
@@ -256,7 +206,7 @@ def _from_signal(signal):
     from stemlib._readers import pixel_size_nm
 
     axes = signal.axes_manager
-    if axes.signal_dimension != 2 or axes.navigation_dimension != 0:
+    if axes.signal_dimension != 2 or axes.navigation_size > 1:
         raise ValueError(
             f"image is the signal {signal!r}; it must have two signal axes and no navigation axes: "
             "take one image of a stack with .inav[NUMBER], or turn a map with .transpose()"
@@ -264,57 +214,18 @@ def _from_signal(signal):
     # HyperSpy lists (x, y); scales are equal or unknown, so the order does not matter.
     size = pixel_size_nm([a.scale for a in axes.signal_axes], [a.units for a in axes.signal_axes], "image")
     data = np.asarray(signal.data)
+    # A stack of one image is an image.
+    data = data[(0,) * axes.navigation_dimension]
     if data.dtype.names is not None:
         data = np.stack([data[c] for c in "RGB" if c in data.dtype.names], axis=-1)
-    return data, size, {"name": signal.metadata.General.title, "file": signal.metadata.as_dictionary()}
+    trees = signal.metadata.as_dictionary(), signal.original_metadata.as_dictionary()
+    return data, size, _layout(signal.metadata.General.title, *trees)
 
 
-def _as_grey(image):
-    """Check an image and return it as a contiguous float32 array (H, W)."""
-    if np.ma.isMaskedArray(image):
-        raise TypeError("image is a masked array; pass its .data as image and the valid pixels as mask")
-    try:
-        array = np.asarray(image)
-    except ValueError as error:
-        raise ValueError(f"image is no array of numbers ({error}); give a 2-D array (H, W)") from error
-    if array.dtype.kind == "c":
-        raise TypeError(
-            f"image is complex ({array.dtype}); give its amplitude, numpy.abs(image), or its phase"
-        )
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"image must hold real numbers, not {array.dtype} ({type(image).__name__})")
-    if array.size == 0:
-        raise ValueError(f"image is empty, its shape is {array.shape}; give a 2-D array (H, W)")
-    if array.ndim == 3 and array.shape[2] in (3, 4):
-        if not (
-            np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])
-        ):
-            raise ValueError(
-                f"image has the shape {array.shape} and unequal colour channels; give a grey image (H, W), "
-                "for instance one channel: image[..., 0]"
-            )
-        array = array[..., 0]
-    if array.ndim != 2:
-        raise ValueError(
-            f"image has {array.ndim} axes, shape {array.shape}; "
-            "give a 2-D array (H, W), one frame of a stack at a time"
-        )
-    with np.errstate(over="ignore"):
-        grey = np.ascontiguousarray(array, dtype=np.float32)
-    if not np.isfinite(grey).all():
-        _raise_not_finite(array)
-    return grey
+def _layout(name, tree, original):
+    from stemlib._metadata import described
 
-
-def _raise_not_finite(array):
-    bad = ~np.isfinite(array)
-    if not bad.any():
-        raise ValueError(f"image reaches {np.abs(array).max():g}, beyond float32; rescale it")
-    y, x = np.argwhere(bad)[0]
-    raise ValueError(
-        f"image holds {bad.sum()} values that are NaN or infinite, the first at y={y}, x={x}; "
-        "fill them (numpy.nan_to_num) and leave the place out with mask"
-    )
+    return {"name": name, **described(tree, original), "file": tree, "original": original}
 
 
 def _checked_pixel_size(value):
