@@ -21,6 +21,8 @@ def lock():
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     # Exact versions and nothing else: no addresses, options, files or local versions such as +cpu.
+    # Some packages have no wheel for the newest Python.
+    pins = [pin.removesuffix("; python_version < '3.14'") for pin in pins]
     odd = [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", pin)]
     assert not odd
     names = [canonicalize_name(pin.split("==")[0]) for pin in pins]
