@@ -16,7 +16,8 @@ DOWNLOAD_S = 300.0  # for all of it
 class Run:
     """A notebook on one set of images; `whole`: only where every image of the set is at hand.
 
-    `parameters` differ from the notebook's own. With `images=False` it reads no image, and so always runs.
+    `parameters` differ from the notebook's own. With `images=False` it reads no image, and so always runs: on what the
+    weights' cards state, or on the image set "drawn", whose known truth is the point of the figure.
     """
 
     notebook: str

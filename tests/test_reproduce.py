@@ -270,6 +270,17 @@ def test_a_notebook_that_reads_no_image_always_runs():
     assert runs.plan([run], {}) == ([run], [])
 
 
+def test_figures_of_known_truth_stay_with_the_others_and_stand_ins_do_not(tmp_path):
+    figures = tmp_path / "figures"
+    for name, drawn in (("accuracy-drawn", True), ("loops-synthetic", False)):
+        content = write_content(tmp_path / name, name, synthetic=True)
+        reproduce.publish(tmp_path / name, [content], figures, drawn=drawn)
+    assert sorted(path.relative_to(figures).as_posix() for path in figures.rglob("*.png")) == [
+        "accuracy-drawn.png",
+        "synthetic/loops-synthetic.png",
+    ]
+
+
 def test_every_result_notebook_exists():
     assert {run.notebook for run in runs.RUNS} <= {path.stem for path in reproduce.NOTEBOOKS.glob("*.ipynb")}
 
