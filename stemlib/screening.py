@@ -80,7 +80,8 @@ def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> t
     Returns
     -------
     probability : (N,) float
-        Calibrated on image series that the network had not seen.
+        That either of two labellers would call it a loop, calibrated on images that the network had not seen, of
+        series that it knew.
     refined : (N, 4) float
         The loop's own extent, px.
 

@@ -5,7 +5,7 @@ import numpy as np
 from stemlib.agreement import match
 from stemlib.boxes import suppress
 from stemlib.training.fcn_card import threshold_curve
-from stemlib.training.left_out import is_disputed, trusted, unreduced
+from stemlib.training.left_out import true_for_either, trusted, unreduced
 
 _LEAST = 0.05  # probability from which on the curves look
 
@@ -24,8 +24,8 @@ def probability_curves(answers, slope, offset):
     -------
     dict
         `curve_published`: `threshold`, `recall`, `precision`, `f1` and `n_found` in steps of 0.01, published
-        rule, first team's labels alone; `calibration`: see `calibration_bins`, from `trusted` images, candidates
-        on disputed loops left out.
+        rule, first team's labels alone; `calibration`: see `calibration_bins`, from `trusted` images, loops of
+        either team.
 
     Raises
     ------
@@ -50,9 +50,8 @@ def probability_curves(answers, slope, offset):
     for answer in trusted(answers):
         boxes, probability = found[id(answer)]
         loops, disputed = (unreduced(answer, b) for b in (answer.image.loops, answer.image.disputed))
-        matched = match(loops, boxes, other=disputed)
-        said.append(probability[~is_disputed(matched)])
-        true.append(matched.is_true[~is_disputed(matched)])
+        said.append(probability)
+        true.append(true_for_either(match(loops, boxes, other=disputed)))
     curve = threshold_curve(truths, found.values())
     curve = curve[curve["n_found"] > 0]
     return {

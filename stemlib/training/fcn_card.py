@@ -29,7 +29,7 @@ def threshold_curve(truths, found, *, rule="published", disputed=None):
     rule : {"published", "one-to-one"}
         As `stemlib.agreement.match`.
     disputed : sequence of array_like, (M, 4), optional
-        Boxes a detection on which, and on no box of the truth, is neither true nor false.
+        Boxes a detection on which is true as well, although nobody misses them.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def threshold_curve(truths, found, *, rule="published", disputed=None):
             for truth, (boxes, scores), doubtful in zip(truths, found, disputed, strict=True)
         ]
         pooled = pool(matches)
-        is_true = pooled.is_true[pooled.on_class < 0]
+        is_true = pooled.is_true | (pooled.on_class >= 0)
         recall = float(pooled.is_found.mean()) if pooled.is_found.size else 0.0
         precision = float(is_true.mean()) if is_true.size else 0.0
         f1 = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
@@ -70,8 +70,8 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
     """Give trained weights the threshold that is best on validation images, and write them with their card.
 
     The threshold is the one with the highest F1 by the published match, a higher one winning a tie: on images that two
-    teams labelled, where there are any, and with detections on disputed loops neither true nor false. Where one team
-    alone looked, a loop that it missed counts as a false detection and nobody can tell.
+    teams labelled, where there are any, a detection being true if it lies on a loop of either. For the reasons see
+    `stemlib.training.left_out.best_threshold`.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
     pathlib.Path
         The card. Its `validation` holds recall, precision and F1 by the published match and one-to-one, at
         the threshold, and both curves in steps of 0.05, all against the first team's labels alone; under
-        `undisputed` what the threshold was chosen by.
+        `either_team` what the threshold was chosen by.
 
     Raises
     ------
@@ -133,12 +133,12 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
     one_to_one = threshold_curve(truths, found, rule="one-to-one")
     both = [i for i, (_, _, disputed) in enumerate(examples) if disputed is not None]
     looked_at = both or range(len(examples))
-    undisputed = threshold_curve(
+    either_team = threshold_curve(
         [truths[i] for i in looked_at],
         [found[i] for i in looked_at],
         disputed=[examples[i][2] for i in looked_at],
     )
-    at = undisputed["f1"][::-1].idxmax()
+    at = either_team["f1"][::-1].idxmax()
     threshold = float(published.loc[at, "threshold"])
     path = write_weights(Path(out_folder) / "loop_fcn.safetensors", network, threshold)
     numbers = sum(tensor.numel() for tensor in network.parameters())
@@ -157,7 +157,7 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
             "n_images": len(truths),
             "n_loops": sum(map(len, truths)),
             "one_to_one": _scores(one_to_one.loc[at]),
-            "undisputed": {"n_images": len(looked_at), **_scores(undisputed.loc[at])},
+            "either_team": {"n_images": len(looked_at), **_scores(either_team.loc[at])},
             "curve_published": _curve(published),
             "curve_one_to_one": _curve(one_to_one),
         },

@@ -34,6 +34,8 @@ class LabelledImage:
         Loops that another team marked and the one of `loops` did not, likewise: neither loops nor anything else.
     second_opinion : bool
         Whether another team labelled the image at all.
+    group : str
+        Images of one group show the same area, in part: only together are they left out. The name by default.
     """
 
     name: str
@@ -43,10 +45,20 @@ class LabelledImage:
     loops: np.ndarray
     disputed: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
     second_opinion: bool = False
+    group: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "group", self.group or self.name)
 
 
 def labelled_image(
-    name: str, series: str, image: np.ndarray, loops: np.ndarray, disputed: np.ndarray | None = None
+    name: str,
+    series: str,
+    image: np.ndarray,
+    loops: np.ndarray,
+    disputed: np.ndarray | None = None,
+    *,
+    group: str = "",
 ) -> LabelledImage:
     """Reduce a uint8 micrograph and its boxes as `find_loops` would; no `disputed` means no second opinion."""
     working, factor = working_image(image, default_min_diameter(image.shape))
@@ -55,7 +67,7 @@ def labelled_image(
         (np.asarray(boxes, float).reshape(-1, 4) + 0.5) / factor - 0.5
         for boxes in (loops, disputed if opinion else ())
     ]
-    return LabelledImage(name, series, working, factor, *reduced, opinion)
+    return LabelledImage(name, series, working, factor, *reduced, opinion, group)
 
 
 def labelled_images(names: Sequence[str]) -> list[LabelledImage]:
@@ -87,6 +99,7 @@ def labelled_images(names: Sequence[str]) -> list[LabelledImage]:
             table.loc[name, "series"],
             to_uint8(read(datasets.fetch(table.loc[name, "path"])).image),
             *loops_of_teams(name),
+            group=f"{table.loc[name, 'group']:03d}",
         )
         for name in names
     ]

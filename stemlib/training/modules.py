@@ -20,7 +20,7 @@ from stemlib.training.curves import probability_curves
 from stemlib.training.images import LabelledImage
 from stemlib.training.left_out import Answers, best_threshold, calibrate, validation_scores
 from stemlib.training.screening import Samples, candidate_samples, train_screening
-from stemlib.training.turns import claim, minutes, named, note_minutes
+from stemlib.training.turns import claim, minutes, named, note_minutes, parts_of
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +63,12 @@ def train_modules(
     """Train Modules I and II and write ``loop_cascade.xml``, ``loop_screening.safetensors`` and a card for each.
 
     Module II learns from candidates in images that the Module I which found them had not seen: each image series is
-    left out of a training of Module I in turn. A second such round, of both modules, gives the calibration of the
-    probability, the threshold, and the scores on series that no network had seen (calibration and threshold, three
-    numbers, are fitted on those same answers). What is shipped is then trained on all series. Models of single turns
-    stay in ``turns`` below the output folder, and a second call with the same images, settings and seed goes on there.
+    left out of a training of Module I in turn. A second such round, of both modules, gives the scores, on series that
+    no network had seen. Calibration and threshold come from a third one, of Module II alone: every series is divided
+    into parts, which are left out in turn. For what is shipped has seen all series and is used on other areas of them
+    too, and its logits mean something else there than in a series that is new to it (see `parts_of`). Models of single
+    turns stay in ``turns`` below the output folder, and a second call with the same images, settings and seed goes on
+    there.
 
     Parameters
     ----------
@@ -89,7 +91,8 @@ def train_modules(
     Returns
     -------
     dict
-        The validation part of the cards: pooled and mean recall, precision and F1 over the series left out.
+        The validation part of the cards: pooled and mean recall, precision and F1 over the series left out and,
+        under ``within_series``, over parts of series left out.
 
     Raises
     ------
@@ -119,21 +122,27 @@ def train_modules(
         candidate_samples(image.image, boxes, image.loops, settings.window, image.disputed)
         for image, boxes in zip(images, found, strict=True)
     ]
-    answers = []
-    for left_out in turns:
-        network = _screening_of_turn(
-            folder / NETWORKS, images, samples, left_out, settings, seed, device, progress
+
+    def screening_without(name, left_out):
+        return _screening_without(
+            folder / NETWORKS, images, samples, name, left_out, settings, seed, device, progress
         )
-        answers += [
-            _answers(network, image, boxes)
-            for image, boxes in zip(images, found, strict=True)
-            if image.series in left_out
-        ]
-    slope, offset = calibrate(answers)
-    threshold = best_threshold(answers, slope, offset)
-    validation = validation_scores(answers, slope, offset, threshold)
-    validation |= probability_curves(answers, slope, offset)
-    network = _screening_of_turn(folder / NETWORKS, images, samples, (), settings, seed, device, progress)
+
+    within, beyond = [], []
+    for answers, rounds in ((within, parts_of(images)), (beyond, _series_of(images, turns))):
+        for name, left_out in rounds.items():
+            network = screening_without(name, left_out)
+            answers += [
+                _answers(network, image, boxes)
+                for image, boxes in zip(images, found, strict=True)
+                if image.name in left_out
+            ]
+    slope, offset = calibrate(within)
+    threshold = best_threshold(within, slope, offset)
+    validation = validation_scores(beyond, slope, offset, threshold)
+    validation |= probability_curves(beyond, slope, offset)
+    validation |= {"within_series": validation_scores(within, slope, offset, threshold)}
+    network = screening_without(named(()), set())
     network.settings.update(slope=slope, offset=offset, threshold=threshold)
     save_cascade(
         cascades[()],
@@ -144,7 +153,8 @@ def train_modules(
     save_screening(network, folder / "loop_screening.safetensors")
     card = {
         "data": data,
-        "split": "scores: every image series left out once; the shipped weights are trained on all of them",
+        "split": "scores: every image series left out once; within_series, calibration and threshold: parts of every "
+        "series left out; the shipped weights are trained on all of them",
         "turns": turns,
         "series": {name: sum(image.series == name for image in images) for name in series},
         "loops": int(sum(len(image.loops) for image in images)),
@@ -194,12 +204,16 @@ def _cascade_of_turn(folder, images, left_out, settings, seed, n_threads, progre
     return load_cascade(path)
 
 
-def _screening_of_turn(folder, images, samples, left_out, settings, seed, device, progress):
-    path = folder / f"without {named(left_out)}.safetensors"
+def _series_of(images, turns):
+    return {named(turn): {image.name for image in images if image.series in turn} for turn in turns}
+
+
+def _screening_without(folder, images, samples, name, left_out, settings, seed, device, progress):
+    path = folder / f"without {name}.safetensors"
     if not path.is_file():
-        logger.info("training Module II without %s", named(left_out))
+        logger.info("training Module II without %s", name)
         started = time.monotonic()
-        chosen = [s for image, s in zip(images, samples, strict=True) if image.series not in left_out]
+        chosen = [s for image, s in zip(images, samples, strict=True) if image.name not in left_out]
         network = train_screening(
             Samples.join(chosen),
             epochs=settings.epochs,

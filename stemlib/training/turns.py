@@ -54,3 +54,33 @@ def note_minutes(folder, name, started):
 def named(left_out):
     """Return how a turn is called in file names."""
     return ", ".join(left_out) or "nothing"
+
+
+def parts_of(images, *, n_parts=3):
+    """Divide every series into parts, images of one group together.
+
+    Parameters
+    ----------
+    images : sequence of stemlib.training.images.LabelledImage
+    n_parts : int
+
+    Returns
+    -------
+    dict of str to set of str
+        The names of the images of each part.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> images = [SimpleNamespace(name=n, series="A", group=g) for n, g in ("ax", "bx", "cy", "dz")]
+    >>> [sorted(part) for part in parts_of(images, n_parts=2).values()]
+    [['a', 'b', 'd'], ['c']]
+    """
+    part_of = {}
+    for series in sorted({image.series for image in images}):
+        groups = sorted({image.group for image in images if image.series == series})
+        part_of |= {group: number % n_parts for number, group in enumerate(groups)}
+    return {
+        f"part {part + 1} of {n_parts}": {image.name for image in images if part_of[image.group] == part}
+        for part in range(n_parts)
+    }

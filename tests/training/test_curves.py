@@ -34,7 +34,7 @@ def test_the_calibration_looks_where_the_labels_can_be_trusted():
     boxes, alone = np.vstack([LOOPS, OTHER]), answer(OTHER, [0.9])
     both = answer(boxes, [0.9, 0.4, 0.2], disputed=OTHER, second_opinion=True)
     curves = probability_curves([alone, both], 1.0, 0.0)
-    assert [(b["n"], b["fraction"]) for b in curves["calibration"]] == [(1, 1.0), (1, 1.0)]
+    assert [(b["n"], b["fraction"]) for b in curves["calibration"]] == [(1, 1.0), (1, 1.0), (1, 1.0)]
     assert curves["curve_published"][0]["n_found"] == 4
 
 

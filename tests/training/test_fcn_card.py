@@ -58,16 +58,16 @@ def test_release_writes_the_best_threshold_and_a_true_card(tmp_path, monkeypatch
         assert torch.equal(tensor, network.state_dict()[name])
 
 
-def test_detections_on_disputed_loops_are_neither_true_nor_false():
+def test_detections_on_disputed_loops_count_as_true_and_nobody_misses_them():
     curve = threshold_curve([TRUTH], [(BOXES, SCORES)], disputed=[BOXES[3:]]).set_index("threshold")
-    assert curve.loc[0.05, ["n_found", "recall", "precision"]].tolist() == [4, 2 / 3, 2 / 3]
+    assert curve.loc[0.05, ["n_found", "recall", "precision"]].tolist() == [4, 2 / 3, 3 / 4]
 
 
 def test_the_threshold_is_chosen_on_images_that_two_teams_labelled(tmp_path, monkeypatch):
     trained = write_weights(tmp_path / "trained.safetensors", CentreNet((8, 8)), 0.3)
     blank = np.zeros((256, 256), np.uint8)
     examples = {
-        # The second team marks as well what comes third and fourth: four detections, all right or in dispute.
+        # The first two detections are true for the first team, the others for the second alone.
         "both": (blank, np.vstack([TRUTH[:2], BOXES[3:] + 300]), np.vstack([BOXES[2:], BOXES[2:]])),
         "alone": (blank, TRUTH[:1], None),
     }
@@ -76,8 +76,8 @@ def test_the_threshold_is_chosen_on_images_that_two_teams_labelled(tmp_path, mon
     options = {"out_folder": tmp_path, "split": "", "command": "", "seed": 0, "minutes": 0}
     card = json.loads(release_fcn(trained, ["both", "alone"], **options).read_text())
     assert card["threshold"] == 0.62
-    assert card["validation"]["undisputed"]["precision"] == 1
-    assert card["validation"]["undisputed"]["n_images"] == 1
+    assert card["validation"]["either_team"]["precision"] == 1
+    assert card["validation"]["either_team"]["n_images"] == 1
     assert card["validation"]["precision"] == 3 / 4
     card = json.loads(release_fcn(trained, ["alone"], **options).read_text())
     assert card["threshold"] == 0.9

@@ -6,9 +6,12 @@ import pytest
 
 from stemlib import find_loops
 from stemlib.cascade_xml import load_cascade
+from stemlib.screening import crops, load_screening, network_answers
 from stemlib.synthetic import loop_micrograph
 from stemlib.training.images import labelled_image
+from stemlib.training.left_out import calibrate
 from stemlib.training.modules import Settings, train_modules
+from stemlib.training.turns import parts_of
 
 EDGES = ["top", "left", "bottom", "right"]
 SMALL = Settings(n_stages=3, n_positives=300, n_negatives=600, features_per_round=300, epochs=8)
@@ -49,10 +52,52 @@ def test_weights_work_and_their_cards_describe_them(trained, images):
 def test_every_series_is_scored_by_models_that_did_not_see_it(trained):
     folder, validation = trained
     assert set(validation["by_series"]) == {"A", "B"}
-    for part, suffix in (("cascade", "xml"), ("screening", "safetensors")):
+    parts = {f"part {number} of 3" for number in (1, 2, 3)}
+    for part, suffix, more in (("cascade", "xml", set()), ("screening", "safetensors", parts)):
         turns = {path.name for path in (folder / "turns" / part).iterdir()}
-        models = {f"without {left_out}.{suffix}" for left_out in ("A", "B", "nothing")}
+        models = {f"without {left_out}.{suffix}" for left_out in {"A", "B", "nothing"} | more}
         assert turns == models | {"minutes.json", "training.txt"}
+
+
+def test_calibration_and_threshold_come_from_parts_of_series(trained, images, monkeypatch):
+    folder, _ = trained
+    asked = []
+
+    def spied(answers):
+        asked.append({answer.image.name for answer in answers})
+        return calibrate(answers)
+
+    seen = []
+    monkeypatch.setattr("stemlib.training.modules.calibrate", spied)
+    monkeypatch.setattr(
+        "stemlib.training.modules.best_threshold", lambda answers, *_: seen.append(answers) or 0.5
+    )
+    validation = train_modules(images, folder, settings=SMALL)
+    (answers,) = seen
+    by_name = {answer.image.name: answer for answer in answers}
+    assert asked == [set(by_name)] == [{image.name for image in images}]
+    for name, left_out in parts_of(images).items():
+        network = load_screening(folder / "turns" / "screening" / f"without {name}.safetensors")
+        for image in left_out:
+            answer = by_name[image]
+            logits = network_answers(network, crops(answer.image.image, answer.candidates))[:, 0]
+            assert np.allclose(answer.logits, logits)
+    assert validation["threshold"] == validation["within_series"]["threshold"] == 0.5
+
+
+def test_a_group_is_in_one_part(images):
+    grouped = [dataclasses.replace(image, group=f"{i // 2}") for i, image in enumerate(images)]
+    parts = parts_of(grouped)
+    assert sorted(name for part in parts.values() for name in part) == [f"{i}.png" for i in range(6)]
+    assert all(
+        {f"{i - i % 2}.png", f"{i - i % 2 + 1}.png"} <= part
+        for part in parts.values()
+        for i in _numbers(part)
+    )
+
+
+def _numbers(part):
+    return [int(name.split(".")[0]) for name in part]
 
 
 def test_a_training_cut_off_goes_on_where_it_stopped(trained, images, monkeypatch):
