@@ -68,6 +68,13 @@ def test_an_image_is_available_only_with_its_labels(small_set, tmp_path):
     assert not datasets.atomic_images().loc["wse2-cr", "available"]
 
 
+def test_the_whole_set_is_a_subset_that_can_be_fetched(small_set):
+    paths = datasets.subset_paths("atomic")
+    assert len(paths) == len(set(paths)) == 17
+    small_set()
+    assert len(datasets.available("atomic")) == datasets.fetch_all("atomic") == 4
+
+
 def test_image_and_labels_from_npy_and_npz(small_set):
     small_set()
     for name, size in (("wse2-cr", 0.026), ("mose2-40kv", 0.0131)):

@@ -64,6 +64,11 @@ def atomic_images():
     return table
 
 
+def atomic_paths():
+    """Return the registered paths of all atomic images and their labels, each once."""
+    return list(dict.fromkeys(path for _, row in _facts().iterrows() for path in _files(row)))
+
+
 def _files(row):
     return [path for path in (row["path"], row["points"], row["classes"]) if path]
 

@@ -4,7 +4,7 @@ import concurrent.futures
 import logging
 import time
 
-from stemlib.datasets import labels, registry, splits
+from stemlib.datasets import atomic, labels, registry, splits
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
@@ -17,7 +17,8 @@ def available(subset):
     ----------
     subset : str
         The name of an image set ("six", "test28", "c-nine", "training", "validation", "size-test"), "loops"
-        for the whole FeCrAl set, "316l", or a folder of the registry such as "wse2-cr".
+        for the whole FeCrAl set, "316l", "atomic" for all atomic-resolution images with their labels, or a
+        folder of the registry such as "wse2-cr".
 
     Returns
     -------
@@ -66,12 +67,14 @@ def subset_paths(subset):
         names = splits.image_set(subset)
         files = [path for name in names for path in labels.label_files(name).values()]
         return [f"{registry.IMAGE_FOLDER}/{name}" for name in names] + files
+    if subset == "atomic":
+        return atomic.atomic_paths()
     folder = {"loops": "fecral-loops", "316l": "316l-loops"}.get(subset, subset)
     paths = [path for path in registry.table()["path"] if path.startswith(f"{folder}/")]
     if not paths:
         folders = sorted({path.split("/")[0] for path in registry.table()["path"]})
         raise ValueError(
-            f"subset={subset!r} is unknown; use one of {[*splits.IMAGE_SETS, 'loops', '316l', *folders]}"
+            f"subset={subset!r} is unknown; use one of {[*splits.IMAGE_SETS, 'loops', '316l', 'atomic', *folders]}"
         )
     return paths
 
