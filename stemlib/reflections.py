@@ -1,0 +1,241 @@
+"""Reflections of an image: what stands out of its power spectrum, against the noise floor around."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import fft, stats
+
+_FALSE_PEAKS = 0.02  # noise peaks expected in a spectrum
+_LARGEST_TILE = 2048
+_SMALLEST_TILE = 128
+_MOST_PEAKS = 150
+
+
+@dataclass(frozen=True, eq=False)
+class Reflections:
+    """The reflections in one half of reciprocal space, the strongest first.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray, shape (N, 2)
+        (y, x), cycles per px.
+    ratios : numpy.ndarray, shape (N,)
+        Power over the noise floor at that place.
+    resolution : float
+        Distance in reciprocal space that the spectrum resolves, cycles per px.
+    """
+
+    vectors: np.ndarray
+    ratios: np.ndarray
+    resolution: float
+
+    def only(self, kept):
+        """Return those where `kept` (N,) is True."""
+        return Reflections(self.vectors[kept], self.ratios[kept], self.resolution)
+
+
+def flatten(image, weights, sigma):
+    """Subtract the slow background, leave out what has no weight, and cut off what is far too bright.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (H, W), float32
+    weights : numpy.ndarray, shape (H, W), float32
+        0 where not to look, 1 where to.
+    sigma : float
+        Standard deviation of the Gaussian local mean, px.
+
+    Returns
+    -------
+    numpy.ndarray, shape (H, W), float32
+        Zero outside the weights.
+
+    Examples
+    --------
+    >>> image = np.fromfunction(lambda y, x: x, (64, 64), dtype=np.float32)
+    >>> bool(np.abs(flatten(image, np.ones_like(image), 6)[20:-20, 20:-20]).max() < 0.2)
+    True
+    """
+    rows = slice(None, None, max(1, len(image) // 512))
+    level = np.float32(np.average(image[rows], weights=weights[rows] + 1e-9))
+    flat = (image - level) * weights
+    flat -= _blurred(flat, sigma) / np.maximum(_blurred(weights, sigma), np.float32(1e-3))
+    flat *= weights
+    sample = flat[:: max(1, flat.shape[0] // 512), :: max(1, flat.shape[1] // 512)]
+    low, high = np.quantile(sample[sample != 0], (0.005, 0.995)) if (sample != 0).any() else (0, 0)
+    # Columns under thick contamination and hot pixels must not outweigh the rest of the image.
+    return np.clip(flat, 2 * low, 2 * high, out=flat)
+
+
+def even_contrast(flat, sigma):
+    """Divide a flattened image by its local contrast, where there is any.
+
+    Parameters
+    ----------
+    flat : numpy.ndarray, shape (H, W), float32
+    sigma : float
+        Standard deviation of the Gaussian over which contrast is averaged, px.
+
+    Returns
+    -------
+    numpy.ndarray, shape (H, W), float32
+    """
+    contrast = np.sqrt(np.maximum(_blurred(flat**2, sigma), 0))
+    usual = np.quantile(contrast[:: max(1, len(flat) // 512), :: max(1, flat.shape[1] // 512)], 0.8)
+    return flat / np.maximum(contrast, np.float32(max(0.5 * usual, 1e-30)))
+
+
+def find_reflections(flat):
+    """Find the reflections of a flattened image, at the resolution at which they stand out most.
+
+    A crystal that is distorted or in grains reflects more sharply in small parts of the image; the power spectra
+    of the parts are averaged (Welch, https://doi.org/10.1109/TAU.1967.1161901).
+
+    Parameters
+    ----------
+    flat : numpy.ndarray, shape (H, W), float32
+        As `flatten` returns it.
+
+    Returns
+    -------
+    Reflections
+        Without any where nothing stands out.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:128, :128].astype(np.float32)
+    >>> noise = np.random.default_rng(0).normal(size=(128, 128)).astype(np.float32)
+    >>> find_reflections(np.cos(2 * np.pi * (0.1 * x + 0.05 * y)) + noise).vectors.round(2)
+    array([[0.05, 0.1 ]])
+    """
+    side = min(_LARGEST_TILE, max(flat.shape))
+    best, best_score = None, -1.0
+    while True:
+        tile = tuple(min(side, n) for n in flat.shape)
+        found = _peaks(*_spectrum(flat, tile))
+        strongest = np.sort(np.log(found.ratios))[::-1][:12]
+        # Fewer peaks than looked at count as none: the sum, not the mean.
+        score = float(strongest.sum())
+        if score > best_score:
+            best, best_score = found, score
+        side //= 2
+        if side < max(_SMALLEST_TILE, max(flat.shape) / 8):
+            return best
+
+
+def _blurred(image, sigma):
+    """Gaussian blur, of a reduced image where the Gaussian is broad."""
+    factor = max(1, int(sigma / 4))
+    height, width = image.shape
+    size = (max(1, round(width / factor)), max(1, round(height / factor)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=cv2.BORDER_REFLECT)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _spectrum(flat, tile):
+    """Power spectrum, (tile[0], tile[1] // 2 + 1), summed over tiles that overlap by half; how many count."""
+    window = np.hanning(tile[0] + 2)[1:-1, None] * np.hanning(tile[1] + 2)[None, 1:-1]
+    window = window.astype(np.float32)
+    starts = [
+        np.unique(np.linspace(0, size - side, max(1, round(2 * size / side) - 1)).astype(int))
+        for size, side in zip(flat.shape, tile, strict=True)
+    ]
+    power = np.zeros((tile[0], tile[1] // 2 + 1), np.float32)
+    energies = []
+    for top in starts[0]:
+        for left in starts[1]:
+            part = flat[top : top + tile[0], left : left + tile[1]] * window
+            energies.append(float(np.vdot(part, part)))
+            wave = fft.rfft2(part, workers=-1)
+            power += wave.real**2 + wave.imag**2
+    # Tiles that the mask or vacuum leaves empty average no noise out.
+    count = max(1.0, sum(energies) ** 2 / max(float(np.dot(energies, energies)), 1e-30))
+    return fft.fftshift(power, axes=0), tile, count
+
+
+def _peaks(power, tile, count):
+    """Local maxima of a half-plane spectrum (rows shifted, columns from 0) that the noise floor does not explain."""
+    logarithm = np.log(power + np.float32(1e-12 * max(float(power.max()), 1e-30)))
+    level = logarithm - _floor(logarithm)
+    # Of the power of white noise, exponentially distributed, the median is log 2 of the mean.
+    level += np.float32(np.log(stats.gamma.median(count) / count))
+    height, width = power.shape
+    row, column = np.mgrid[:height, :width].astype(np.float32)
+    qy, qx = (row - height // 2) / tile[0], column / tile[1]
+    threshold = np.log(stats.gamma.isf(_FALSE_PEAKS / power.size, count) / count)
+    resolution = 1 / min(tile)
+    largest = cv2.dilate(logarithm, np.ones((3, 3), np.uint8))
+    is_peak = (logarithm >= largest) & (level > threshold) & (np.hypot(qy, qx) > 2.5 * resolution)
+    is_peak &= (column > 0) | (row > height // 2)
+    at = np.argwhere(is_peak)
+    at = at[np.argsort(-level[is_peak])][: 4 * _MOST_PEAKS]
+    vectors = _refined(logarithm, at, tile)
+    ratios = np.exp(level[tuple(at.T)].astype(float))
+    strength = np.exp(logarithm[tuple(at.T)].astype(float))
+    kept = _not_a_tail(vectors, strength, resolution) & ~_from_scan_lines(vectors, strength, resolution)
+    return Reflections(vectors[kept][:_MOST_PEAKS], ratios[kept][:_MOST_PEAKS], resolution)
+
+
+def _floor(logarithm):
+    """Typical logarithm of the power around: in the square around, above and below, left and right."""
+    height, width = logarithm.shape
+    side = int(np.clip(height // 12, 9, 41)) | 1
+    # The half plane continues beyond its left edge, turned by 180 degrees.
+    fold = min(side, width - 1)
+    left = np.roll(logarithm[::-1, 1 : fold + 1][:, ::-1], 1 - height % 2, axis=0)
+    wide = np.hstack([left, logarithm])
+    low, high = float(wide.min()), float(wide.max())
+    step = max((high - low) / 255, 1e-6)
+    levels = ((wide - low) / step).astype(np.uint8)
+    square = cv2.medianBlur(levels, side)[:, fold:].astype(np.float32) * np.float32(step) + np.float32(
+        low + step / 2
+    )
+    # Shifted scan lines smear reflections along y, a border of the crystal along its normal.
+    return np.maximum(square, np.maximum(_line_median(logarithm, side), _line_median(logarithm.T, side).T))
+
+
+def _line_median(values, length):
+    """Median over stretches along the first axis, interpolated between them."""
+    n = max(1, values.shape[0] // length)
+    stretches = np.array_split(np.arange(values.shape[0]), n)
+    medians = np.stack([np.median(values[s[0] : s[-1] + 1], axis=0) for s in stretches]).astype(np.float32)
+    return cv2.resize(medians, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _refined(logarithm, at, tile):
+    """Reciprocal vectors of maxima, by a parabola through the logarithms of each and its neighbours."""
+    height, width = logarithm.shape
+    centre = logarithm[tuple(at.T)]
+    shifted = at.astype(float)
+    for axis, size in enumerate((height, width)):
+        step = np.zeros(2, int)
+        step[axis] = 1
+        # Beyond the left edge lies the conjugate half; a peak there is refined along y only.
+        inside = (at[:, axis] > 0) & (at[:, axis] < size - 1)
+        before = logarithm[tuple(np.maximum(at - step, 0).T)]
+        after = logarithm[tuple(np.minimum(at + step, [height - 1, width - 1]).T)]
+        bend = 2 * centre - before - after
+        with np.errstate(divide="ignore", invalid="ignore"):
+            offset = np.where(inside & (bend > 0), 0.5 * (after - before) / bend, 0)
+        shifted[:, axis] += np.clip(offset, -0.5, 0.5)
+    return (shifted - [height // 2, 0]) / np.array(tile)
+
+
+def _not_a_tail(vectors, power, resolution):
+    """Which peaks are more than the tail of a stronger one, which the shape of the crystal spreads around it."""
+    apart = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1) / resolution
+    np.fill_diagonal(apart, np.inf)
+    tail = power[None] * 0.3 / np.maximum(apart, 1) ** 2.5
+    return (tail < power[:, None]).all(axis=1)
+
+
+def _from_scan_lines(vectors, power, resolution):
+    """Which peaks are copies of stronger ones, half a cycle per px off in y: scan lines of alternate directions."""
+    copies = np.zeros(len(vectors), bool)
+    for sign in (1, -1):
+        for half in (0.5, -0.5):
+            off = np.linalg.norm(vectors[:, None] - (sign * vectors[None] + [half, 0]), axis=-1)
+            copies |= ((off < 1.5 * resolution) & (power[None] > power[:, None])).any(axis=1)
+    return copies
