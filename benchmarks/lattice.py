@@ -1,0 +1,214 @@
+"""How often `stemlib.find_lattice` finds the right cell of random crystals, how exactly, how fast, in how much memory.
+
+    python benchmarks/lattice.py [--crystals 100] [--first-seed 0] [--output FILE]
+
+The crystals are any Bravais lattice with one to eight columns of different intensity, nearest neighbours 5 to 40 px
+apart, at least six of the longer translations across the image, with noise, vacancies, shear, and in part scan jitter,
+drift, vacuum and contamination. A cell is right if its lattice is that of the crystal: neither larger nor smaller nor
+another one, and within 3 % (drift bends the lattice of an image). Peak memory (read on Linux) is that of a fresh
+process which does nothing but find one cell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stemlib import find_lattice
+from stemlib._files import write_atomically
+from stemlib.cell_search import reduce_cell
+from stemlib.synthetic import crystal_image, random_crystal
+
+PEAK = "import sys; from benchmarks.lattice import print_peak; print_peak(float(sys.argv[1]))"
+
+
+def random_scene(seed: int) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Draw an image of a random crystal: the image, its true translations and how it was drawn."""
+    rng = np.random.default_rng(seed)
+    while True:
+        crystal = random_crystal(rng)
+        spacing = float(np.exp(rng.uniform(np.log(5), np.log(40))))
+        longest = np.linalg.norm(reduce_cell(crystal.cell), axis=1).max() * spacing
+        if 6 * longest <= 1024:
+            break
+    side = int(max(64, rng.uniform(6, 12) * longest))
+    side = min(side, 1024)
+    how = {
+        "columns": len(crystal.sites),
+        "spacing": spacing,
+        "shape": [side, side],
+        "snr": float(np.exp(rng.uniform(np.log(8), np.log(40)))),
+        "relative_sigma": float(max(0.8 / spacing, rng.uniform(0.17, 0.28))),
+        "rotation_deg": float(rng.uniform(0, 360)),
+        "vacancies": float(rng.choice([0, 0.02, 0.06])),
+        "mixed": float(rng.choice([0, 0, 0.3])),
+        "jitter": float(rng.choice([0, 0.03]) * spacing),
+        "drift": float(rng.choice([0, 0, 0.15]) * spacing),
+        "shear": rng.choice([-0.01, 0, 0.01], (2, 2)).tolist(),
+        "vacuum": bool(rng.random() < 0.15 and side > 9 * longest),
+        "contamination": bool(rng.random() < 0.15),
+    }
+    y, x = np.mgrid[:side, :side] / side
+    film = 0.3 * x + 0.2 * y**2
+    if how["contamination"]:
+        film = film + 2 * np.exp(-((y - rng.uniform(0, 1)) ** 2 + (x - rng.uniform(0, 1)) ** 2) / 0.01)
+    angle = rng.uniform(0, 2 * np.pi)
+    crystalline = (y - 0.5) * np.sin(angle) + (x - 0.5) * np.cos(angle) < 0.15 if how["vacuum"] else None
+    names = (
+        "spacing",
+        "snr",
+        "relative_sigma",
+        "rotation_deg",
+        "vacancies",
+        "mixed",
+        "jitter",
+        "drift",
+        "shear",
+    )
+    drawn = {name: how[name] for name in names}
+    scene = crystal_image(crystal, (side, side), **drawn, film=film, crystalline=crystalline, seed=rng)
+    return scene.image, scene.translations, how
+
+
+def compare(cell: np.ndarray, truth: np.ndarray) -> tuple[bool, float, float]:
+    """Whether two cells are of one lattice; largest relative error of a length; error of the angle in degrees."""
+    steps = cell @ np.linalg.inv(truth)
+    whole = np.round(steps)
+    if abs(round(np.linalg.det(whole))) != 1 or np.abs(steps - whole).max() > 0.08:
+        return False, np.nan, np.nan
+    same = whole @ truth
+    lengths, true_lengths = (np.linalg.norm(c, axis=1) for c in (cell, same))
+    angles = [np.degrees(np.arccos(c[0] @ c[1] / np.linalg.norm(c, axis=1).prod())) for c in (cell, same)]
+    return True, float(np.abs(lengths / true_lengths - 1).max()), float(abs(angles[0] - angles[1]))
+
+
+def random_cells(count: int, first_seed: int) -> dict:
+    """Find the cells of random crystals."""
+    rows, wrong = [], []
+    for seed in range(first_seed, first_seed + count):
+        image, truth, how = random_scene(seed)
+        start = time.perf_counter()
+        try:
+            lattice = find_lattice(image)
+        except ValueError as error:
+            wrong.append({"seed": seed, "found": str(error), **how})
+            continue
+        seconds = time.perf_counter() - start
+        right, length, angle = compare(lattice.cell, truth)
+        if not right:
+            times = abs(np.linalg.det(lattice.cell) / np.linalg.det(truth))
+            wrong.append({"seed": seed, "found": f"{times:.3g} times the area", **how})
+            continue
+        steps = np.round(lattice.cell @ np.linalg.inv(truth)) @ truth
+        pulls = ((lattice.cell - steps) / [lattice.a_error, lattice.b_error]).ravel()
+        rows.append((length, angle, seconds, how["drift"] > 0, *pulls))
+    rows = np.array(rows)
+    still = rows[rows[:, 3] == 0]
+    return {
+        "crystals": count,
+        "first_seed": first_seed,
+        "right": len(rows),
+        "wrong": wrong,
+        "without_drift": {
+            "crystals": len(still),
+            "median_length_error_percent": float(100 * np.median(still[:, 0])),
+            "quantile_95_length_error_percent": float(100 * np.quantile(still[:, 0], 0.95)),
+            "median_angle_error_deg": float(np.median(still[:, 1])),
+            "quantile_95_angle_error_deg": float(np.quantile(still[:, 1], 0.95)),
+            "rms_error_over_stated_error": float(np.sqrt((still[:, 4:] ** 2).mean())),
+        },
+        "median_seconds": float(np.median(rows[:, 2])),
+    }
+
+
+def sheared_cells() -> dict:
+    """Errors on images with 1 % shear and scan jitter of 3 % of the spacing."""
+    lengths, angles = [], []
+    names = ("square", "hexagonal", "honeycomb", "perovskite", "dumbbell", "1T'")
+    for index, name in enumerate(names):
+        for repeat in range(3):
+            spacing = (7.0, 11.0, 17.0)[repeat]
+            scene = crystal_image(
+                name,
+                (512, 512),
+                spacing=spacing,
+                rotation_deg=10 + 17 * index,
+                shear=((0, 0), (0.01, 0)) if repeat % 2 else ((0, 0.01), (0, 0)),
+                jitter=0.03 * spacing,
+                vacancies=0.02,
+                seed=100 * index + repeat,
+            )
+            _, length, angle = compare(find_lattice(scene.image).cell, scene.translations)
+            lengths.append(length)
+            angles.append(angle)
+    return {
+        "images": len(lengths),
+        "largest_length_error_percent": float(100 * np.max(lengths)),
+        "largest_angle_error_deg": float(np.max(angles)),
+    }
+
+
+def seconds(side: int, spacing: float, repeats: int = 5) -> float:
+    """Median time for an image of ``side x side`` px."""
+    image = crystal_image("honeycomb", (side, side), spacing=spacing, jitter=0.2, drift=1.0, seed=1).image
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        find_lattice(image)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def print_peak(spacing: float) -> None:
+    """Find the cell of a 4096 x 4096 px image and print the process's peak memory in bytes."""
+    tile = crystal_image("square", (1024, 1024), spacing=1024 / round(1024 / spacing), seed=1).image
+    image = np.tile(tile, (4, 4))
+    find_lattice(image)
+    # Unlike getrusage's, this peak does not count what the parent held before it started this process.
+    status = Path("/proc/self/status").read_text()
+    print(1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]))
+
+
+def peak_memory(spacing: float) -> int:
+    """Return the peak memory, bytes, of a process that finds the cell of one 4096 x 4096 px image."""
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(spacing)], cwd=root, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout.split()[-1])
+
+
+def main() -> None:
+    """Measure, print and write what was found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--crystals", type=int, default=100)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
+    options = parser.parse_args()
+    result = {
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+        "random_crystals": random_cells(options.crystals, options.first_seed),
+        "shear_and_jitter": sheared_cells(),
+        "seconds_1024": {f"spacing {s} px": seconds(1024, s) for s in (6.0, 20.0)},
+        "peak_memory_bytes_4096": {f"spacing {s} px": peak_memory(s) for s in (6.0, 40.0)},
+    }
+    write_atomically(options.output, json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
