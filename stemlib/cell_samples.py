@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 _FEWEST_WHOLE = 30  # cells within the crystal; with fewer, those at its edge take part
-_MOST_SAMPLES = 400_000
+_MOST_SAMPLES = 250_000
 _DIVISOR = 6  # the sampling of a cell can be halved and cut in three
 
 

@@ -17,9 +17,10 @@ _MOST_PHASES = 8  # reflections whose phases are measured
 _ALONE = 0.7  # share of the image from which on no second grain is looked for
 _CHANCE_REFLECTIONS = 2  # so few reflections may be accidents
 _STRONG = 60.0  # power over noise from which on a reflection shows where it comes from
-_UNLIKE = -0.35  # correlation of the local amplitudes of reflections of different grains
+_APART = 0.6  # overlap of the local amplitudes of reflections of different grains
 _LARGEST_FIT = 0.02  # mean displacement gradient by which a refined cell may still be off
 FEWEST_FITTED = 12  # cells
+_LEAST_EXPLAINED = 0.15  # of all reflections, by the logarithms of their powers
 _LARGEST_STRAIN = 0.03  # root mean square, over a crystal
 _LARGEST_GRADIENT = 0.25
 
@@ -213,6 +214,9 @@ def _grain_of(image, mask, reflections):
     cell, explained = find_cell(reflections, min(_LARGEST_CELL / reflections.resolution, 16 * scale))
     if cell is None:
         return None
+    gains = np.log(reflections.ratios)
+    if gains[explained].sum() < _LEAST_EXPLAINED * gains.sum():
+        return None
     grain = Grain(image, mask, cell, reflections.only(explained))
     try:
         grain.refine()
@@ -225,8 +229,7 @@ def _grain_of(image, mask, reflections):
 def _parts(flat, mask, reflections):
     """Weights (H, W) of two parts of the image with reflections of their own, or None for all of it.
 
-    In a grain its reflections are present and those of its neighbours are not: their local amplitudes are
-    anticorrelated.
+    In a grain its reflections are present and those of its neighbours are not: their local amplitudes hardly overlap.
     """
     strong = reflections.vectors[reflections.ratios > _STRONG][:24]
     if len(strong) < 3:
@@ -237,13 +240,14 @@ def _parts(flat, mask, reflections):
     maps = np.array([np.abs(nodes.amplitudes(v)) for v in strong])
     inside = maps[:, covered]
     inside = inside / inside.mean(axis=1, keepdims=True)
-    likeness = np.corrcoef(inside)
-    i, j = np.unravel_index(likeness.argmin(), likeness.shape)
-    if likeness[i, j] > _UNLIKE:
+    # 1 where two reflections have nothing to do with each other, 0 where one ends where the other begins.
+    overlap = inside @ inside.T / inside.shape[1]
+    i, j = np.unravel_index(overlap.argmin(), overlap.shape)
+    if overlap[i, j] > _APART:
         return [None]
     # All that go with one of the two tell where the border is.
     sides = [
-        (inside[(likeness[k] > -_UNLIKE) & (likeness[other] < 0)]).mean(axis=0)
+        inside[(overlap[k] > overlap[other]) & (overlap[other] < 1)].mean(axis=0)
         for k, other in ((i, j), (j, i))
     ]
     first = np.zeros(covered.shape, np.float32)

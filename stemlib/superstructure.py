@@ -46,7 +46,8 @@ def smaller_cell(samples):
             if (h * translation[0] + k * translation[1]) % 1 == Fraction(1, order)
         )
         cells, values = samples.folded(translation)
-        if not significant_waves(cells, values, [wave], order, _FALSE_SHORT / 7, samples.scan):
+        scatter = detrended(cells, values)
+        if not significant_waves(cells, *scatter, [wave], order, _FALSE_SHORT / 7, samples.scan):
             return reduce_cell(_generated(translation) @ samples.cell)
     return None
 
@@ -54,13 +55,13 @@ def smaller_cell(samples):
 def larger_cell(samples):
     """A lattice with fewer points that the differences between cells need, or None."""
     found = []
+    scatter = detrended(samples.cells, samples.values)
     for longest, chance in ((3, _FALSE_SHORT), (6, _FALSE_LONG)):
         waves = [w for w in wave_vectors(longest) if longest <= 3 or period(w) > 3]
         for order in {period(w) for w in waves if len(samples.cells) >= _FEWEST_CELLS * period(w)}:
             same = [w for w in waves if period(w) == order]
-            found += significant_waves(
-                samples.cells, samples.values, same, order, chance / len(waves), samples.scan
-            )
+            limit = chance / len(waves)
+            found += significant_waves(samples.cells, *scatter, same, order, limit, samples.scan)
         # What needs two or three cells explains multiples of them as well.
         if found:
             break
@@ -98,7 +99,7 @@ def _without(lattice, wave):
     return lattice
 
 
-def significant_waves(cells, values, waves, order, limit, scan):
+def significant_waves(cells, rest, freedom, waves, order, limit, scan):
     """Which waves modulate the crystal's cells beyond what scatter between cells explains.
 
     For each place in the cell the amplitude of the wave over all cells is compared with its standard error, from
@@ -108,7 +109,9 @@ def significant_waves(cells, values, waves, order, limit, scan):
     Parameters
     ----------
     cells : numpy.ndarray, shape (N, 2)
-    values : numpy.ndarray, shape (N, M)
+    rest : numpy.ndarray, shape (N, M)
+        What `detrended` leaves of their values, with its degrees of freedom `freedom`.
+    freedom : int
     waves : list of (number, number)
         Cycles per unit of `cells`.
     order : int
@@ -125,7 +128,6 @@ def significant_waves(cells, values, waves, order, limit, scan):
     """
     if len(cells) < 8:
         return []
-    rest, freedom = _detrended(cells, values)
     spread = (rest**2).sum(axis=0) / freedom
     kept = spread > 1e-12 * max(float(spread.max()), 1e-30)
     if not kept.any():
@@ -157,7 +159,7 @@ def significant_waves(cells, values, waves, order, limit, scan):
     return found
 
 
-def _detrended(cells, values):
+def detrended(cells, values):
     """Values less smooth changes across the crystal, and the degrees of freedom left."""
     count = len(cells)
     degree = 1 if count < 40 else 2 if count < 400 else 4
