@@ -4,12 +4,13 @@ import hashlib
 from pathlib import Path
 
 import stemlib.weights
-from stemlib.datasets import load_registry
+from stemlib.datasets import atomic_images, load_registry
 
 _FILES = {
     "cascade": "loop_cascade.xml",
     "screening": "loop_screening.safetensors",
     "fcn": "loop_fcn.safetensors",
+    "columns": "columns.safetensors",
 }
 
 
@@ -19,7 +20,7 @@ def credit(image_set):
     Parameters
     ----------
     image_set : str
-        As `stemlib.evaluation.load_cases` takes it.
+        As `stemlib.evaluation.load_cases` takes it, "atomic" or "drawn".
 
     Returns
     -------
@@ -38,28 +39,34 @@ def credit(image_set):
     fecral = (
         "FeCrAl micrographs: Li, Field & Morgan, npj Comput. Mater. 4, 36 (2018), data set under MIT licence"
     )
+    registry = load_registry()
+    if image_set == "atomic":
+        # Those whose columns are labelled: they are the ones that figures of columns show.
+        images = atomic_images()
+        shown = registry.loc[images.loc[images["points"] != "", "path"]]
+        sources = dict.fromkeys(zip(shown["repository"], shown["licence"], strict=True))
+        return "Micrographs: public repositories " + ", ".join(f"{name} ({terms})" for name, terms in sources)
     if image_set == "316l":
-        registry = load_registry()
         steel = registry[registry["path"].str.startswith("316l-loops/")]["repository"].unique()
         return f"316L micrographs: public repository {', '.join(steel)}, MIT licence"
-    return "Drawn by stemlib.synthetic" if image_set == "synthetic" else fecral
+    return "Drawn by stemlib.synthetic" if image_set in ("synthetic", "drawn") else fecral
 
 
 def weight_files(folder=None, *, methods=("cascade", "fcn")):
-    """Return the weight files that `stemlib.find_loops` takes, from one folder.
+    """Return the weight files that `stemlib.find_loops` or `stemlib.find_columns` takes, from one folder.
 
     Parameters
     ----------
     folder : str or pathlib.Path, optional
-        Holds ``loop_cascade.xml``, ``loop_screening.safetensors`` and ``loop_fcn.safetensors``; by default
-        the folder of the shipped ones.
+        Holds ``loop_cascade.xml``, ``loop_screening.safetensors``, ``loop_fcn.safetensors`` and
+        ``columns.safetensors``; by default the folder of the shipped ones.
     methods : iterable of str
-        The methods whose files are wanted, "cascade" (needs the first two) and "fcn".
+        The methods whose files are wanted, "cascade" (needs the first two), "fcn" and "columns".
 
     Returns
     -------
     dict of str to pathlib.Path
-        Keys among "cascade", "screening" and "fcn".
+        Keys among "cascade", "screening", "fcn" and "columns".
 
     Raises
     ------
@@ -72,7 +79,7 @@ def weight_files(folder=None, *, methods=("cascade", "fcn")):
     'loop_fcn.safetensors'
     """
     folder = Path(stemlib.weights.__file__).parent if folder is None else Path(folder)
-    needed = {"cascade": ("cascade", "screening"), "fcn": ("fcn",)}
+    needed = {"cascade": ("cascade", "screening"), "fcn": ("fcn",), "columns": ("columns",)}
     files = {name: folder / _FILES[name] for method in methods for name in needed[method]}
     for path in files.values():
         if not path.is_file():
@@ -112,7 +119,7 @@ def data_checksums(cases, more=()):
 
     Parameters
     ----------
-    cases : iterable of LoopCase
+    cases : iterable of LoopCase or ColumnCase
     more : iterable of str
         Further registry paths.
 
