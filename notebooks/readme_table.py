@@ -11,6 +11,14 @@ SIX, SIX_1, PEOPLE = "loop-detection-six", "loop-scores-six", "loop-people-all"
 CANDIDATES, SIZES, AXES = "loop-candidates-six", "loop-sizes-c-nine", "loop-axes-c-nine"
 STEEL, RATIOS = "loop-steel-316l", ("recall", "precision")
 MODULES, FCN = "Modules I to III", "one network (fcn)"
+COLUMNS, POSITIONS = "columns-found-atomic", "columns-error-drawn"
+LABELLED = {
+    "wse2-ti/adf1": "WSe2 doped with Ti, first detector",
+    "wse2-ti/adf2": "WSe2 doped with Ti, second detector",
+    "wse2-cr": "WSe2 doped with Cr (used in development)",
+    "mose2-40kv": "MoSe2 with vacancies, 40 kV",
+    "ws2te2-edge": "edge between two phases of WS2(Te) (used in development)",
+}
 
 
 def _scores(figure, system, rule):
@@ -76,6 +84,22 @@ ROWS = (
         (f"{title}, {text}", [(STEEL, f"{key}, {system}, one-to-one rule, {kind} images") for key in RATIOS])
         for kind, text in (("sparse", "16 images"), ("dense", "the densely labelled image"))
         for title, system in (("Modules I to III", "Modules I-III"), ("one network (`fcn`)", "fcn"))
+    ),
+    "**Columns of atoms**, found without a parameter, against labels inside drawn polygons: recall / precision",
+    *((title, [(COLUMNS, f"{key}, {image}") for key in RATIOS]) for image, title in LABELLED.items()),
+    "**Position error** on drawn crystals at 20 counts per pixel, px: square / graphene / perovskite",
+    *(
+        (
+            title,
+            [
+                (POSITIONS, f"position error at 20 counts per px, {crystal}, {method}")
+                for crystal in ("square", "graphene", "perovskite")
+            ],
+        )
+        for title, method in (
+            ("`find_columns`", "find_columns"),
+            ("Gaussians fitted from the true positions", "Gaussian fits"),
+        )
     ),
 )
 

@@ -6,7 +6,7 @@ import time
 
 from tqdm.auto import tqdm
 
-from stemlib.datasets import fetch_all, image_set, loop_images, steel_316l_images
+from stemlib.datasets import atomic_images, fetch_all, image_set, loop_images, steel_316l_images
 
 PROBE_S = 5.0  # without an answer from the public server
 DOWNLOAD_S = 300.0  # for all of it
@@ -37,6 +37,9 @@ RUNS = (
     Run("loop-detection", "test28", whole=True, parameters={"people": False}),
     Run("loop-sizes", "c-nine"),
     Run("loop-steel", "316l"),
+    Run("columns", "atomic"),
+    # Where a column is to a fraction of a pixel is known in drawn images only.
+    Run("columns", "drawn", images=False),
     # What the cards of the weights state of the image series left out.
     Run("train-loops", "training", images=False),
 )
@@ -52,8 +55,11 @@ ALSO = (
 
 def images_at_hand(image_sets):
     """Return image set -> (images on this machine, images in it)."""
-    loops, steel = loop_images()["available"], steel_316l_images()["available"]
-    chosen = {name: steel if name == "316l" else loops[image_set(name)] for name in image_sets}
+    others = {"316l": steel_316l_images, "atomic": atomic_images}
+    loops = loop_images()["available"]
+    chosen = {
+        name: others[name]()["available"] if name in others else loops[image_set(name)] for name in image_sets
+    }
     return {name: (int(available.sum()), len(available)) for name, available in chosen.items()}
 
 
@@ -72,8 +78,8 @@ def plan(runs, at_hand):
             lines.append(f"{run.name}: {found} of {wanted} images at hand, the others are not available")
         else:
             lines.append(f"{run.name}: not available, {found} of {wanted} images at hand")
-    for notebook in dict.fromkeys(run.notebook for run in runs):
-        if not any(run.notebook == notebook for run in chosen):
+    for notebook in dict.fromkeys(run.notebook for run in runs if run.images):
+        if not any(run.notebook == notebook and run.images for run in chosen):
             chosen.append(Run(notebook, "synthetic"))
             lines.append(f"{notebook}: runs on SYNTHETIC images instead, for figures/synthetic/")
     return chosen, lines

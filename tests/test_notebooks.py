@@ -13,6 +13,7 @@ from stemlib.synthetic import loop_micrograph
 NOTEBOOKS = sorted(reproduce.NOTEBOOKS.glob("*.ipynb"))
 # What makes each notebook quick on synthetic images; those without an entry run with image_set alone.
 SMALL = {
+    "columns": {"doses_drawn": [20], "n_drawn": 1, "n_synthetic": 1, "side_synthetic": 128},
     "loop-detection": {"side_synthetic": 384},
     "loop-sizes": {"side_synthetic": 384},
     "loop-steel": {"side_synthetic": 384},

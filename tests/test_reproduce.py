@@ -262,7 +262,14 @@ def test_every_run_has_a_known_image_set():
         "test28": 28,
         "c-nine": 9,
         "316l": 17,
+        "atomic": 17,
     }
+
+
+def test_known_truth_does_not_stand_in_for_real_images():
+    wanted = [Run("a", "six"), Run("a", "drawn", images=False)]
+    chosen, _ = runs.plan(wanted, {"six": (0, 6)})
+    assert [run.name for run in chosen] == ["a-drawn", "a-synthetic"]
 
 
 def test_a_notebook_that_reads_no_image_always_runs():
@@ -319,7 +326,7 @@ def test_parameters_are_literals_or_words():
 
 def test_training_time_comes_from_the_cards_and_what_is_trained_together_counts_once(tmp_path, monkeypatch):
     (tmp_path / "stemlib" / "weights").mkdir(parents=True)
-    for name, minutes in (("loop_cascade", 12.5), ("loop_screening", 12.5), ("loop_fcn", 3)):
+    for name, minutes in (("columns", 0), ("loop_cascade", 12.5), ("loop_screening", 12.5), ("loop_fcn", 3)):
         (tmp_path / "stemlib" / "weights" / f"{name}.json").write_text(json.dumps({"minutes": minutes}))
     monkeypatch.setattr(reproduce, "ROOT", tmp_path)
     assert reproduce.training_minutes() == 15.5
