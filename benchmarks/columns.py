@@ -1,11 +1,12 @@
 """Columns found on the labelled images beside a peak finder and Atomap tuned on the labels; time and memory.
 
-    STEMLIB_DATA=FOLDER python benchmarks/columns.py [--atomap-python PYTHON] [--threads 2] [--output FILE]
+    STEMLIB_DATA=FOLDER python benchmarks/columns.py [--atomap-python PYTHON] [--methods find_columns] [--output FILE]
 
 `find_columns` gets nothing but the image. The Laplacian-of-Gaussian peak finder gets the width, distance and threshold
 with the highest F1 against the very labels it is scored on, and so does Atomap its options, where it is installed for
-PYTHON. Each match is one-to-one within a quarter of the labels' spacing, inside the polygon drawn on the image. Peak
-memory (read on Linux) is that of a fresh process that does nothing but find the columns of one image of 4096 x 4096 px.
+PYTHON. A method that is left out keeps the scores it has in the output file. Each match is one-to-one within a quarter
+of the labels' spacing, inside the polygon drawn on the image. Peak memory (read on Linux) is that of a fresh process
+that does nothing but find the columns of one image of 4096 x 4096 px.
 """
 
 from __future__ import annotations
@@ -26,30 +27,33 @@ import numba
 import numpy as np
 import torch
 
-from stemlib import datasets, find_columns
+import stemlib
+from stemlib import datasets
 from stemlib._files import write_atomically
 from stemlib.agreement import match_columns, score_columns
 
+METHODS = ["find_columns", "log", "atomap"]
 IMAGES = ("wse2-ti/adf1", "wse2-ti/adf2", "wse2-cr", "mose2-40kv", "ws2te2-edge")
 
 
-def compare(name: str, atomap_python: str | None) -> dict:
-    """Return what every finder scores on one image: method -> scores and parameters."""
+def compare(name: str, methods: list[str], atomap_python: str | None) -> dict:
+    """Return what the finders score on one image: method -> scores and parameters."""
     image = datasets.read_atomic_image(name).image
     labels = datasets.atomic_labels(name)[["y", "x"]].to_numpy()
     region = datasets.drawn_polygon(name)
-    found = {
-        "find_columns": (find_columns(image).table, {}),
-        "log": column_peers.best_log(image, labels, region),
+    finders = {
+        "find_columns": lambda: (stemlib.find_columns(image).table, {}),
+        "log": lambda: column_peers.best_log(image, labels, region),
+        "atomap": lambda: (
+            column_peers.best_atomap(image, labels, region, atomap_python) if atomap_python else None
+        ),
     }
-    if atomap_python:
-        atomap = column_peers.best_atomap(image, labels, region, atomap_python)
-        if atomap is not None:
-            found["atomap"] = atomap
     scores = {}
-    for method, (positions, parameters) in found.items():
-        match = match_columns(labels, positions, region=region)
-        scores[method] = {**score_columns(match), "reach_px": match.reach_px, "parameters": parameters}
+    for method in methods:
+        found = finders[method]()
+        if found is not None:
+            match = match_columns(labels, found[0], region=region)
+            scores[method] = {**score_columns(match), "reach_px": match.reach_px, "parameters": found[1]}
     return scores
 
 
@@ -67,11 +71,11 @@ def seconds(threads: int, repeats: int) -> dict:
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)
     image = speed_image(1024)
-    n_columns = len(find_columns(image, device="cpu").table)
+    n_columns = len(stemlib.find_columns(image, device="cpu").table)
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        find_columns(image, device="cpu")
+        stemlib.find_columns(image, device="cpu")
         times.append(time.perf_counter() - start)
     return {
         "threads": threads,
@@ -84,7 +88,7 @@ def seconds(threads: int, repeats: int) -> dict:
 
 def print_peak() -> None:
     """Find the columns of a 4096 x 4096 px image and print the process's peak memory in bytes."""
-    find_columns(speed_image(4096), device="cpu")
+    stemlib.find_columns(speed_image(4096), device="cpu")
     # Unlike getrusage's, this peak does not count what the parent held before it started this process.
     status = Path("/proc/self/status").read_text()
     print(1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]))
@@ -103,6 +107,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--atomap-python", help="an interpreter that has Atomap; left out where not given")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
@@ -111,22 +116,23 @@ def main() -> None:
     if options.print_peak:
         print_peak()
         return
-    result = {
-        "machine": f"{platform.system()} {platform.machine()}",
-        "torch": torch.__version__.split("+")[0],
-        "scikit-image": version("scikit-image"),
-        "images": {},
-    }
+    before = json.loads(options.output.read_text()) if options.output.is_file() else {"images": {}}
+    result = {**before, "machine": f"{platform.system()} {platform.machine()}"}
+    result["torch"] = torch.__version__.split("+")[0]
+    result["scikit-image"] = version("scikit-image")
     for name in IMAGES:
-        result["images"][name] = compare(name, options.atomap_python)
+        scores = result["images"].get(name, {}) | compare(name, options.methods, options.atomap_python)
+        result["images"][name] = {method: scores[method] for method in METHODS if method in scores}
         for method, score in result["images"][name].items():
             print(f"{name:13} {method:13} recall {score['recall']:.4f} precision {score['precision']:.4f}")
-    result["seconds_1024"] = [seconds(threads, options.repeats) for threads in options.threads]
-    result["peak_memory_bytes_4096"] = peak_memory()
+    if "find_columns" in options.methods:
+        result["seconds_1024"] = [seconds(threads, options.repeats) for threads in options.threads]
+        result["peak_memory_bytes_4096"] = peak_memory()
     write_atomically(options.output, json.dumps(result, indent=1) + "\n")
-    for run in result["seconds_1024"]:
+    for run in result.get("seconds_1024", []):
         print(f"1024 x 1024 px, {run['threads']} thread(s): {run['median_s']:.2f} s")
-    print(f"4096 x 4096 px: {result['peak_memory_bytes_4096'] / 2**20:.0f} MiB")
+    if "peak_memory_bytes_4096" in result:
+        print(f"4096 x 4096 px: {result['peak_memory_bytes_4096'] / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":
