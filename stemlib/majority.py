@@ -1,0 +1,232 @@
+"""What is normal, learnt from the majority: levels and their scatter, and how unlikely the rest is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+_CLIP = 2.5  # standard deviations beyond which values do not count for the scatter
+# Standard deviation of a Gaussian cut at _CLIP, over that of the whole.
+_CUT_SD = float(np.sqrt(1 - 2 * _CLIP * stats.norm.pdf(_CLIP) / (2 * stats.norm.cdf(_CLIP) - 1)))
+_MOST_LEVELS = 3
+_LEAST_SHARE = 0.15  # of the values at a level, for it to be normal
+_LEAST_APART = 2.5  # standard deviations between two levels
+_MARGIN = 10.0  # by which Schwarz's criterion must be better for several levels than for one
+_ROUNDS = 40
+_FEWEST_SCORES = 30
+_SET_ASIDE = 1e-3  # chance of a score that is not counted among the majority
+_HEAVY = 0.1  # shape of the generalised Pareto distribution of the tail; 0 would be exponential
+_TAIL = (0.85, 0.98)  # quantiles between which scores tell how their tail falls off
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """One or several normal levels of a quantity.
+
+    Parameters
+    ----------
+    means, sds : numpy.ndarray, shape (K,)
+        In ascending order of the means.
+    counts : numpy.ndarray, shape (K,)
+        How many values each is learnt from.
+    """
+
+    means: np.ndarray
+    sds: np.ndarray
+    counts: np.ndarray
+
+    def nearest(self, values):
+        """Which level each value belongs to: the one it is fewest standard deviations from."""
+        return (np.abs(np.asarray(values)[:, None] - self.means) / self.sds).argmin(axis=1)
+
+    def log_chance(self, values, errors=1.0):
+        """Natural logarithm of the chance that a normal value is as far off any level.
+
+        Parameters
+        ----------
+        values : array_like, shape (N,)
+        errors : float or array_like, shape (N,)
+            By how much each value is less certain than is usual.
+
+        Returns
+        -------
+        numpy.ndarray, shape (N,)
+            0 for values within the levels.
+        """
+        values, errors = np.broadcast_arrays(np.asarray(values, float), np.maximum(errors, 1.0))
+        level = self.nearest(values)
+        distance = np.abs(values - self.means[level]) / (self.sds[level] * errors)
+        between = (values > self.means[0]) & (values < self.means[-1])
+        # Values beyond the outermost levels are tried on one side, those between two levels on both.
+        chance = student_log_tail(distance, self.counts[level] - 1) + np.where(between, 0.0, np.log(2))
+        return np.minimum(chance + np.where(between, np.log(2), 0.0), 0.0)
+
+
+def normal_levels(values):
+    """Learn the normal levels of a quantity from values most of which are normal.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        NaN are left out.
+
+    Returns
+    -------
+    Levels
+        One level, or up to three where the values fall into groups of which each has a good share.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three values are finite.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> values = np.concatenate([rng.normal(1, 0.05, 600), rng.normal(1.6, 0.05, 400), [0.2, 0.1]])
+    >>> levels = normal_levels(values)
+    >>> levels.means.round(1).tolist(), levels.sds.round(2).tolist()
+    ([1.0, 1.6], [0.05, 0.05])
+    """
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    if len(values) < 3:
+        raise ValueError(f"values holds {len(values)} finite number(s); what is normal shows from three on")
+    best, lowest = None, _criterion(values, 1)[0] - _MARGIN
+    for count in range(2, 1 + min(_MOST_LEVELS, len(values) // 40)):
+        criterion, levels = _criterion(values, count)
+        if levels is not None and criterion < lowest:
+            best, lowest = levels, criterion
+    if best is not None:
+        return best
+    mean, sd, kept = clipped_scatter(values)
+    return Levels(np.array([mean]), np.array([sd]), np.array([kept]))
+
+
+def clipped_scatter(values):
+    """Mean and standard deviation of the Gaussian majority of values, and how many make it up.
+
+    Examples
+    --------
+    >>> values = np.concatenate([np.random.default_rng(0).normal(5, 2, 1000), [100] * 40])
+    >>> mean, sd, _ = clipped_scatter(values)
+    >>> round(mean), round(sd)
+    (5, 2)
+    """
+    values = np.asarray(values, float)
+    mean = float(np.median(values))
+    least = 1e-9 * max(1.0, float(np.abs(values).max()))
+    sd = max(1.4826 * float(np.median(np.abs(values - mean))), least)
+    kept = np.ones(len(values), bool)
+    for _ in range(_ROUNDS):
+        before, kept = kept, np.abs(values - mean) <= _CLIP * sd
+        if kept.sum() < 3 or (kept == before).all():
+            break
+        mean = float(values[kept].mean())
+        sd = max(float(values[kept].std(ddof=1)) / _CUT_SD, least)
+    return mean, sd, int(kept.sum())
+
+
+def student_log_tail(distance, freedom):
+    """Logarithm of the chance of a value beyond so many estimated standard deviations, on one side.
+
+    Examples
+    --------
+    >>> student_log_tail(np.array([0.0, 3.0]), 1e9).round(3).tolist()
+    [-0.693, -6.608]
+    """
+    distance, freedom = np.broadcast_arrays(np.asarray(distance, float), np.maximum(freedom, 1.0))
+    exact = stats.t.sf(distance, freedom)
+    with np.errstate(divide="ignore"):
+        # Where the tail underflows, the leading term of its expansion: I_x(a, 1/2) / 2 with small x.
+        x = freedom / (freedom + distance**2)
+        far = freedom / 2 * np.log(x) - np.log(freedom) - special.betaln(freedom / 2, 0.5)
+        return np.where(exact > 1e-290, np.log(exact), far)
+
+
+def log_chances(scores, doubtful=None):
+    """Logarithm of the chance of a score at least as large among the normal majority.
+
+    The majority's scores follow a shifted gamma distribution well, as sums of squares do; it is matched at quantiles,
+    what is too unlikely is set aside, and it is matched again until that no longer changes. Beyond the bulk the tail
+    is taken to fall off as slowly as the scores just before it do, and a little more slowly the farther out.
+
+    Parameters
+    ----------
+    scores : array_like, shape (N,)
+        Larger is less normal.
+    doubtful : array_like of bool, shape (N,), optional
+        Scores that nothing is learnt from.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N,)
+        All 0 with fewer than 30 scores to learn from.
+
+    Examples
+    --------
+    >>> scores = np.random.default_rng(0).chisquare(5, 2000)
+    >>> float(np.exp(log_chances(np.append(scores, 20.0))[-1])) < 0.01
+    True
+    """
+    scores = np.asarray(scores, float)
+    start = np.ones(len(scores), bool) if doubtful is None else ~np.asarray(doubtful, bool)
+    if start.sum() < _FEWEST_SCORES or np.ptp(scores[start]) == 0:
+        return np.zeros(len(scores))
+    kept = start
+    for _ in range(_ROUNDS):
+        shape, low, scale = _matched_gamma(scores[kept])
+        log_p = stats.gamma.logsf((scores - low) / scale, shape)
+        before, kept = kept, start & (log_p > np.log(_SET_ASIDE))
+        if (kept == before).all() or kept.sum() < _FEWEST_SCORES:
+            break
+    log_p = np.where(np.isfinite(log_p), log_p, -shape - (scores - low) / scale)
+    kept = kept if kept.sum() >= _FEWEST_SCORES else start
+    first, last = np.quantile(scores[kept], _TAIL)
+    excess = scores[kept & (scores > first)] - first
+    # Maximum likelihood of an exponential tail, scores beyond `last` counted as at least that large.
+    decay = np.minimum(excess, last - first).sum() / max((excess <= last - first).sum(), 1)
+    slow = np.log1p(-_TAIL[0]) - np.log1p(_HEAVY * np.maximum(scores - first, 0) / max(decay, 1e-12)) / _HEAVY
+    return np.minimum(np.where(scores > first, np.maximum(log_p, slow), log_p), 0.0)
+
+
+def _matched_gamma(scores):
+    """Shape, least value and scale of the gamma distribution with the quantiles of these scores."""
+    levels = np.linspace(0.05, 0.65, 7)
+    wanted = np.quantile(scores, levels)
+    best = None
+    for shape in np.geomspace(0.6, 60, 60):
+        units = stats.gamma.ppf(levels, shape)
+        scale, low = np.polyfit(units, wanted, 1)
+        misfit = ((low + scale * units - wanted) ** 2).sum()
+        if scale > 0 and (best is None or misfit < best[0]):
+            best = misfit, shape, low, scale
+    return best[1:] if best else (1.0, float(scores.min()), max(float(np.ptp(scores)), 1e-12))
+
+
+def _criterion(values, count):
+    """Schwarz's criterion of so many levels of one scatter beside a uniform share of outliers, and the levels.
+
+    The levels are None where one of them has too few values or is too close to the next.
+    """
+    core = values[(values >= np.quantile(values, 0.02)) & (values <= np.quantile(values, 0.98))]
+    means = np.quantile(core, (np.arange(count) + 0.5) / count)
+    sd = max(float(core.std()) / count, 1e-9 * max(1.0, float(np.abs(values).max())))
+    shares, uniform = np.full(count, 0.95 / count), 0.05
+    width = max(float(np.ptp(values)), 1e-9)
+    least = 1e-3 * sd
+    for _ in range(_ROUNDS):
+        density = shares / (sd * np.sqrt(2 * np.pi)) * np.exp(-0.5 * ((values[:, None] - means) / sd) ** 2)
+        total = density.sum(axis=1) + uniform / width
+        weights = density / total[:, None]
+        sums = weights.sum(axis=0) + 1e-9
+        means = (weights * values[:, None]).sum(axis=0) / sums
+        sd = max(float(np.sqrt((weights * (values[:, None] - means) ** 2).sum() / sums.sum())), least)
+        shares, uniform = sums / len(values), max(0.01, 1 - sums.sum() / len(values))
+    criterion = -2 * np.log(total).sum() + 2 * count * np.log(len(values))
+    order = means.argsort()
+    means, shares = means[order], shares[order]
+    apart = np.diff(means).min(initial=np.inf) / sd
+    if shares.min() < _LEAST_SHARE or apart < _LEAST_APART:
+        return criterion, None
+    return criterion, Levels(means, np.full(count, sd), np.maximum(shares * len(values), 3))
