@@ -30,7 +30,7 @@ class CellSamples:
 
     def __init__(self, smooth, usable, cell, field, step):
         self.cell = cell
-        self.scan = cell[:, 0] / smooth.shape[0]
+        self.scan = cell.T / np.array(smooth.shape)[:, None]
         self.grid = tuple(
             _DIVISOR * int(np.clip(np.ceil(np.linalg.norm(v) / (_DIVISOR * step)), 1, 8)) for v in cell
         )

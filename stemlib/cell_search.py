@@ -34,7 +34,8 @@ def reduce_cell(cell):
             a, b = b, a
         steps = np.round((a @ b) / (a @ a))
         shorter = b - steps * a
-        if shorter @ shorter >= b @ b:
+        # Also where a is zero, and this not a number.
+        if not shorter @ shorter < b @ b:
             break
         b = shorter
     if a[1] < 0 or (a[1] == 0 and a[0] > 0):
@@ -151,7 +152,7 @@ def _translations(vectors, gains, largest):
     columns = np.exp(2j * np.pi * np.outer(vectors[:, 1], across)).astype(np.complex64)
     patterson = (rows @ columns).real / gains.sum()
     y, x = np.meshgrid(down, across, indexing="ij")
-    far = (np.hypot(y, x) > 0.8 / finest) & (np.hypot(y, x) <= largest)
+    far = (np.hypot(y, x) > max(0.8 / finest, _SHORTEST)) & (np.hypot(y, x) <= largest)
     inner = patterson[1:-1, 1:-1]
     is_peak = np.zeros_like(far)
     is_peak[1:-1, 1:-1] = far[1:-1, 1:-1]

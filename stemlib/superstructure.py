@@ -118,9 +118,9 @@ def significant_waves(cells, rest, freedom, waves, order, limit, scan):
         After how many cells they repeat.
     limit : float
         Chance of noise that is accepted for each wave.
-    scan : numpy.ndarray, shape (2,)
-        Change of a wave, in its units, by one cycle over the height of the image: shifted scan lines scatter
-        waves along y only, and much.
+    scan : numpy.ndarray, shape (2, 2)
+        Changes of a wave, in its units, by one cycle over the height and over the width of the image: shifts of
+        scan lines, and shifts that all of them share, scatter waves along y or along x only, and much.
 
     Returns
     -------
@@ -145,8 +145,10 @@ def significant_waves(cells, rest, freedom, waves, order, limit, scan):
         # Slow or diffuse changes of the crystal scatter more at long waves: compare with waves close by.
         around = _powers(cells, rest, _close_by(cells, vector)).mean(axis=0)
         chance = _chance(strength / np.maximum(spread, around), degree, freedom)
-        lines = vector + _along_scan(scan)
-        if len(lines):
+        for step in scan:
+            lines = vector + _along_scan(step)
+            if not len(lines):
+                continue
             excess = _powers(cells, rest, lines).mean(axis=0) / spread
             # The mean over places as well, as each place alone is uncertain.
             excess = np.maximum(excess, excess.mean())
@@ -187,13 +189,13 @@ def _chance(ratio, degree, freedom):
     return stats.f.sf(ratio / degree / residual, degree, max(freedom - degree, 1))
 
 
-def _along_scan(scan):
-    """Steps to waves that differ along y only, by whole cycles and a half, not too far off."""
-    reach = 0.45 / max(np.abs(scan).max(), 1e-9)
+def _along_scan(step):
+    """Steps to waves that differ along y or x only, by whole cycles and a half, not too far off."""
+    reach = 0.45 / max(np.abs(step).max(), 1e-9)
     cycles = np.arange(2.5, min(reach, 15))
     if len(cycles) < 3:
         return np.empty((0, 2))
-    return np.concatenate([-cycles, cycles])[:, None] * scan
+    return np.concatenate([-cycles, cycles])[:, None] * step
 
 
 def _close_by(cells, vector):
