@@ -1,0 +1,65 @@
+"""Segments that show a defect are unlikely, both schemes, and those of a perfect crystal are as they should be."""
+
+import numpy as np
+import pytest
+
+from stemlib.lattice import find_lattice
+from stemlib.segment_scores import score_segments
+from stemlib.synthetic import crystal_image
+
+
+def scored(scene, scheme, **options):
+    at = scene.columns[["y", "x"]].to_numpy()
+    lattice = find_lattice(scene.image) if scheme == "unit-cell" else None
+    mask = options.pop("mask", np.ones(scene.image.shape, bool))
+    return score_segments(scene.image, lattice, at, spacing=scene.spacing, mask=mask, **options)
+
+
+@pytest.mark.parametrize("scheme", ["unit-cell", "columns"])
+@pytest.mark.parametrize("crystal", ["hexagonal", "perovskite"])
+def test_segments_that_show_a_vacancy_are_unlikely(scheme, crystal):
+    scene = crystal_image(crystal, (360, 360), spacing=10, rotation_deg=11, vacancies=0.006, seed=3)
+    scores = scored(scene, scheme)
+    inner = scene.missing[["y", "x"]].apply(lambda c: c.between(45, 315)).all(axis=1)
+    assert inner.sum() >= 2
+    threshold = np.log(1 / len(scores.log_p))
+    shown = scores.showing(scene.missing[["y", "x"]].to_numpy())
+    found = [(scores.log_p[shown[k]] < threshold).any() for k in np.flatnonzero(inner)]
+    assert np.mean(found) >= 0.75
+    others = np.delete(scores.log_p, np.concatenate(shown).astype(int))
+    assert (others < threshold).sum() <= 6
+
+
+@pytest.mark.parametrize("scheme", ["unit-cell", "columns"])
+def test_a_perfect_crystal_has_no_unlikely_segment(scheme):
+    scene = crystal_image("honeycomb", (240, 240), spacing=10, rotation_deg=11, jitter=0.1, seed=4)
+    scores = scored(scene, scheme)
+    assert len(scores.log_p) > 200
+    assert (scores.log_p < np.log(0.1 / len(scores.log_p))).sum() <= 1
+    assert (scores.log_p < np.log(0.1)).mean() < 0.2
+
+
+def test_brightness_contrast_and_slow_background_do_not_matter():
+    scene = crystal_image("perovskite", (200, 200), spacing=10, vacancies=0.01, seed=5)
+    plain = scored(scene, "unit-cell").log_p
+    slope = np.linspace(0, 300, 200)[:, None]
+    changed = 100 * scene.image + slope.astype(np.float32)
+    at = scene.columns[["y", "x"]].to_numpy()
+    mask = np.ones(scene.image.shape, bool)
+    again = score_segments(changed, find_lattice(scene.image), at, spacing=10.0, mask=mask).log_p
+    strong = plain < np.log(1 / len(plain))
+    assert strong.any()
+    # The local mean knows less at the edge of the image.
+    assert (again[strong] < np.log(10 / len(plain))).mean() > 0.8
+
+
+def test_the_mask_leaves_segments_out_and_few_segments_say_nothing():
+    scene = crystal_image("square", (160, 160), spacing=10, seed=6)
+    mask = np.ones((160, 160), bool)
+    mask[:, :60] = False
+    assert scored(scene, "unit-cell", mask=mask).positions[:, 1].min() > 70
+    tiny = np.zeros((160, 160), bool)
+    tiny[60:90, 60:90] = True
+    scores = scored(scene, "unit-cell", mask=tiny)
+    assert len(scores.log_p) == 0
+    assert scores.showing(np.zeros((2, 2))) == [[], []]
