@@ -9,7 +9,7 @@ from repository import repository_root
 from stemlib._files import write_atomically
 
 # Module II is trained on what Module I finds: neither is replaced without the other.
-TOGETHER = (("loop_cascade", "loop_screening"), ("loop_fcn",))
+TOGETHER = (("columns",), ("loop_cascade", "loop_screening"), ("loop_fcn",))
 
 
 def validation_f1(card):

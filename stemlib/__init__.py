@@ -8,10 +8,11 @@ _HOMES = {
     "Micrograph": "stemlib.micrograph",
     "find_lattice": "stemlib.lattice",
     "read": "stemlib.micrograph",
+    "find_columns": "stemlib.columns",
     "find_loops": "stemlib.loops",
 }
 
-__all__ = ["Micrograph", "find_lattice", "find_loops", "read"]
+__all__ = ["Micrograph", "find_columns", "find_lattice", "find_loops", "read"]
 __version__ = version("stemlib")
 
 

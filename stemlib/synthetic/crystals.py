@@ -113,7 +113,7 @@ def random_crystal(rng, *, most_sites=8):
         sites = _spread_sites(cell, n_sites, rng)
         if len(sites) > 1 and _distances(cell, sites).min() < 0.6:
             continue
-        kinds = np.exp(rng.uniform(math.log(0.12), 0, size=rng.integers(1, 4)))
+        kinds = np.exp(rng.uniform(math.log(0.1), 0, size=rng.integers(1, 4)))
         crystal = _normalised(cell, sites, rng.choice(kinds, len(sites)))
         nearest = _distances(crystal.cell, crystal.sites)
         if nearest.min() >= 0.6:

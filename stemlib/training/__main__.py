@@ -1,4 +1,4 @@
-"""Train all weights anew from the public loop set: ``python -m stemlib.training --output FOLDER``."""
+"""Train all weights anew, from loop images and drawn crystals: ``python -m stemlib.training --output FOLDER``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 from stemlib import datasets
+from stemlib.training.column_card import release_columns
+from stemlib.training.columns import train_columns
 from stemlib.training.fcn import train_fcn
 from stemlib.training.fcn_card import release_fcn
 from stemlib.training.images import labelled_images
 from stemlib.training.modules import Settings, train_modules
 
-MODELS = ("modules", "fcn")
+MODELS = ("columns", "modules", "fcn")
 # Every series is left out once; small ones together, to save time.
 TURNS = (("200kV",), ("g1-g2",), ("0501",), ("100kx",), ("70kx", "5401"), ("K713", "grid1", "2501"))
 
@@ -37,6 +39,19 @@ def main(arguments: list[str] | None = None) -> None:
         f"python -m stemlib.training --output FOLDER --seed {options.seed} --precision {options.precision}"
     )
     models = options.model or MODELS
+    if "columns" in models:
+        started = time.monotonic()
+        network = train_columns(
+            seed=options.seed, precision=options.precision, device=options.device, progress=True
+        )
+        release_columns(
+            network,
+            options.output,
+            command=command,
+            seed=options.seed,
+            minutes=(time.monotonic() - started) / 60,
+            device=options.device,
+        )
     if "modules" in models:
         names = [*datasets.image_set("training"), *datasets.image_set("validation")]
         train_modules(
