@@ -6,13 +6,14 @@ from importlib.metadata import version
 # Public name -> the module that holds it. Imported on first use, so that reading a file does not load torch.
 _HOMES = {
     "Micrograph": "stemlib.micrograph",
+    "find_defects": "stemlib.defects",
     "find_lattice": "stemlib.lattice",
     "read": "stemlib.micrograph",
     "find_columns": "stemlib.columns",
     "find_loops": "stemlib.loops",
 }
 
-__all__ = ["Micrograph", "find_columns", "find_lattice", "find_loops", "read"]
+__all__ = ["Micrograph", "find_columns", "find_defects", "find_lattice", "find_loops", "read"]
 __version__ = version("stemlib")
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from stemlib.column_heights import fit_heights
-from stemlib.majority import Levels, clipped_scatter, normal_levels
+from stemlib.majority import LEAST_SHARE, Levels, clipped_scatter, normal_levels
 from stemlib.sites import surrounded
 
 _NEIGHBOURS = 24  # columns of the same sublattice that tell how bright it is around one of them
@@ -103,7 +103,9 @@ def compare_columns(image, positions, sites, *, sigma, spacing, mask):
 def _against_neighbours(at, heights, taken):
     """Heights over those usual around them, and their normal levels."""
     ratio = heights / np.median(heights[taken])
-    levels = normal_levels(ratio[taken])
+    # A site that is empty in a good share of the cells, as in one of two phases, is normal when it is empty.
+    learnt = taken if (~taken).mean() < LEAST_SHARE else np.ones(len(taken), bool)
+    levels = normal_levels(ratio[learnt])
     # Each column says how bright it is around it, by its own level.
     gain = ratio / levels.means[levels.nearest(ratio)]
     known = np.flatnonzero(taken)
@@ -113,7 +115,7 @@ def _against_neighbours(at, heights, taken):
     around = around[:, : max(1, around.shape[1] - 1)]
     local = np.clip(np.median(around, axis=1), 0.2, 5.0)
     ratio = ratio / local
-    return ratio, _widened(normal_levels(ratio[taken]), _LEAST_SCATTER)
+    return ratio, _widened(normal_levels(ratio[learnt]), _LEAST_SCATTER)
 
 
 def _widened(levels, least):

@@ -9,7 +9,7 @@ _CLIP = 2.5  # standard deviations beyond which values do not count for the scat
 # Standard deviation of a Gaussian cut at _CLIP, over that of the whole.
 _CUT_SD = float(np.sqrt(1 - 2 * _CLIP * stats.norm.pdf(_CLIP) / (2 * stats.norm.cdf(_CLIP) - 1)))
 _MOST_LEVELS = 3
-_LEAST_SHARE = 0.15  # of the values at a level, for it to be normal
+LEAST_SHARE = 0.15  # of the values at a level, for it to be normal
 _LEAST_APART = 2.5  # standard deviations between two levels
 _MARGIN = 10.0  # by which Schwarz's criterion must be better for several levels than for one
 _ROUNDS = 40
@@ -227,6 +227,6 @@ def _criterion(values, count):
     order = means.argsort()
     means, shares = means[order], shares[order]
     apart = np.diff(means).min(initial=np.inf) / sd
-    if shares.min() < _LEAST_SHARE or apart < _LEAST_APART:
+    if shares.min() < LEAST_SHARE or apart < _LEAST_APART:
         return criterion, None
     return criterion, Levels(means, np.full(count, sd), np.maximum(shares * len(values), 3))

@@ -97,7 +97,8 @@ def assign_sites(positions, lattice, spacing):
     offsets[taken] = positions[column[taken]] - local[taken]
     member = np.zeros(len(expected), bool)
     shown = away < 0
-    member[shown] = _in_crystal(expected[shown], np.linalg.norm(offsets[shown], axis=1) < _ON_SITE * spacing)
+    on_site = np.linalg.norm(offsets[shown], axis=1) < _ON_SITE * spacing
+    member[shown] = _in_crystal(expected[shown], kind[shown], on_site)
     additional = np.setdiff1d(np.arange(len(positions)), column[taken])
     if len(additional) and member.any():
         distance, nearest = cKDTree(expected).query(positions[additional])
@@ -233,12 +234,18 @@ def _one_to_one(sites, columns, reach):
     return result
 
 
-def _in_crystal(expected, on_site):
-    """Which sites lie in the crystal: most sites around them have their column where it should be."""
-    if len(expected) <= _NEIGHBOURS:
-        return np.zeros(len(expected), bool)
-    _, near = cKDTree(expected).query(expected, k=_NEIGHBOURS + 1)
-    return on_site[near].mean(axis=1) >= _LEAST_ORDERED
+def _in_crystal(expected, kind, on_site):
+    """Which sites lie in the crystal: around them, most sites of a kind have their column where it should be.
+
+    One kind will do: a phase that leaves the other sites empty has the same lattice.
+    """
+    result = np.zeros(len(expected), bool)
+    for one in np.unique(kind):
+        members = np.flatnonzero(kind == one)
+        if len(members) > _NEIGHBOURS:
+            _, near = cKDTree(expected[members]).query(expected, k=_NEIGHBOURS)
+            result |= on_site[members[near]].mean(axis=1) >= _LEAST_ORDERED
+    return result
 
 
 def _local_offset(sites, taken, offsets):

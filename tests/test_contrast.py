@@ -87,6 +87,21 @@ def test_a_mixture_of_two_metals_is_normal_and_a_third_one_is_not():
     assert found["column"].tolist() == [inner]
 
 
+def test_a_site_that_one_of_two_phases_leaves_empty_is_no_row_of_vacancies():
+    scene = scene_of("perovskite")
+    weak = (
+        scene.columns["site"].to_numpy()
+        == scene.columns["site"].to_numpy()[scene.columns["intensity"].argmin()]
+    )
+    gone = weak & (scene.columns["x"].to_numpy() > 130)
+    at = scene.columns[["y", "x"]].to_numpy()
+    change = -scene.columns["intensity"].to_numpy()[gone]
+    image = scene.image + render_columns(at[gone], change, scene.image.shape, SIGMA)
+    table, n_tried = compared(scene, image, at[~gone])
+    assert gone.sum() > 80
+    assert len(flagged(table, n_tried)) <= 4
+
+
 def test_the_edge_of_the_crystal_is_not_a_row_of_vacancies_and_the_mask_hides():
     crystalline = np.zeros((240, 240), bool)
     crystalline[:150] = True

@@ -1,0 +1,35 @@
+"""Columns that were overlooked are added where the image shows them, vacancies are not filled."""
+
+import numpy as np
+
+from stemlib.column_completion import complete_columns
+from stemlib.columns import Columns
+from stemlib.lattice import find_lattice
+from stemlib.synthetic import crystal_image
+
+
+def completed(scene, overlooked):
+    seen = scene.columns.drop(index=overlooked).assign(probability=0.9)
+    columns = Columns(seen, scene.image, scene.spacing, 2.2, None)
+    return complete_columns(scene.image, columns, find_lattice(scene.image))
+
+
+def test_overlooked_columns_are_added_and_vacancies_stay_empty():
+    scene = crystal_image("honeycomb", (220, 220), spacing=10, vacancies=0.03, seed=1)
+    inner = scene.columns[["y", "x"]].apply(lambda c: c.between(30, 190)).all(axis=1)
+    overlooked = scene.columns.index[inner][::40]
+    table, sites = completed(scene, overlooked)
+    added = table[table["probability"] == 0]
+    assert len(added) == len(overlooked) >= 5
+    truth = scene.columns.loc[overlooked, ["y", "x"]].to_numpy()
+    distance = np.linalg.norm(truth[:, None] - added[["y", "x"]].to_numpy(), axis=-1).min(axis=1)
+    assert distance.max() < 0.8
+    assert abs((sites.columns < 0).sum() - len(scene.missing)) <= 2
+    assert (table["site"] >= 0).all()
+
+
+def test_where_nothing_was_overlooked_the_columns_are_as_they_were():
+    scene = crystal_image("square", (160, 160), spacing=10.7, seed=2)
+    table, sites = completed(scene, [])
+    np.testing.assert_array_equal(table[["y", "x"]], scene.columns[["y", "x"]])
+    assert (sites.columns >= 0).all()
