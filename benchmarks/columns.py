@@ -125,6 +125,7 @@ def main() -> None:
         result["images"][name] = {method: scores[method] for method in METHODS if method in scores}
         for method, score in result["images"][name].items():
             print(f"{name:13} {method:13} recall {score['recall']:.4f} precision {score['precision']:.4f}")
+    write_atomically(options.output, json.dumps(result, indent=1) + "\n")
     if "find_columns" in options.methods:
         result["seconds_1024"] = [seconds(threads, options.repeats) for threads in options.threads]
         result["peak_memory_bytes_4096"] = peak_memory()
