@@ -9,14 +9,14 @@ _STEP = 0.45  # over the spacing: between the points at which surroundings are s
 _COMPONENTS = 10
 _MOST_EXAMPLES = 4000
 _LIKE = 9  # how many of its like a column is compared with
-_PLAIN = 5.0  # standard errors: a peak this high needs no witness
+_PLAIN = 4.0  # standard errors: a likely peak this high needs no witness
 _HALF = 0.5  # of what its like have: less is nearer to nothing than to a column
 
 
 def credible(image, positions, heights, errors, likelihood, spacing, sigma):
     """Tell columns from noise where a peak alone does not.
 
-    A peak of five standard errors is a column. A lower one is compared with the nine others of the image whose
+    A likely peak of four standard errors is a column. Another one is compared with the nine others of the image whose
     surroundings, without the peak itself, look most alike: crystals repeat themselves. It must reach half of their
     median height, as a matched filter would ask that knows what to expect, and either be likely itself or have likely
     ones for company. So a bump of noise in a vacancy is dropped, whose like are full columns, and an equally high
@@ -54,7 +54,7 @@ def credible(image, positions, heights, errors, likelihood, spacing, sigma):
     >>> np.flatnonzero(~kept).tolist()
     [14]
     """
-    kept = heights >= _PLAIN * errors
+    kept = (heights >= _PLAIN * errors) & (likelihood >= 0.5)
     doubtful = np.flatnonzero(~kept)
     if not len(doubtful) or len(positions) <= 2 * _LIKE:
         kept[doubtful] = likelihood[doubtful] >= 0.5

@@ -17,6 +17,7 @@ SMALL = {
     "loop-detection": {"side_synthetic": 384},
     "loop-sizes": {"side_synthetic": 384},
     "loop-steel": {"side_synthetic": 384},
+    "train-columns": {"train": True, "quick": True, "weights": "TMP"},
     "train-loops": {"train": True, "quick": True, "weights": "TMP", "n_synthetic": 4},
 }
 
