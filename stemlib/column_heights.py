@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 _SWEEPS = 4
+_RADIUS = 0.9  # over the spacing: of the disc in which a peak is fitted, with its neighbours taken off
 _REACH = 3.5  # standard deviations of a peak that are drawn
 
 
@@ -24,7 +25,7 @@ def fit_heights(image, positions, sigma, spacing):
     sigma : float
         Standard deviation of the peaks, px.
     spacing : float
-        Distance of neighbouring columns, px. Half of it is the radius of the disc in which a peak is fitted.
+        Distance of neighbouring columns, px. A peak is fitted within a disc of 0.9 times that radius.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def fit_heights(image, positions, sigma, spacing):
     for _ in range(_SWEEPS):
         model = np.zeros(image.shape)
         _draw(model, positions, heights, sigma)
-        _sweep(image, model, positions, heights, errors, sigma, max(2.0, 0.5 * spacing))
+        _sweep(image, model, positions, heights, errors, sigma, _RADIUS * spacing)
     heights[np.isnan(errors)] = np.nan
     return heights, errors
 
