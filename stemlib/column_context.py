@@ -8,6 +8,7 @@ _RINGS = (0.7, 2.3)  # over the spacing: surroundings begin and end
 _STEP = 0.45  # over the spacing: between the points at which surroundings are sampled
 _COMPONENTS = 10
 _MOST_EXAMPLES = 4000
+_ROWS = 16384
 _LIKE = 9  # how many of its like a column is compared with
 _PLAIN = 4.0  # standard errors: a likely peak this high needs no witness
 _HALF = 0.5  # of what its like have: less is nearer to nothing than to a column
@@ -59,10 +60,17 @@ def credible(image, positions, heights, errors, likelihood, spacing, sigma):
     if not len(doubtful) or len(positions) <= 2 * _LIKE:
         kept[doubtful] = likelihood[doubtful] >= 0.5
         return kept
-    surroundings = _surroundings(image, positions, spacing, sigma)
     # A fixed choice, evenly through the image: enough to find look-alikes, and the cost stays linear.
     examples = np.unique(np.linspace(0, len(positions) - 1, _MOST_EXAMPLES).astype(int))
-    _, nearest = cKDTree(surroundings[examples]).query(surroundings[doubtful], k=_LIKE + 1)
+    smooth = cv2.GaussianBlur(image, (0, 0), sigma)
+    around_examples = _surroundings(smooth, positions[examples], spacing)
+    mean = around_examples.mean(axis=0)
+    _, axes = np.linalg.eigh(np.cov(around_examples.T))
+    # The last axes are those of the largest variance.
+    components = axes[:, -_COMPONENTS:]
+    around_doubtful = _surroundings(smooth, positions[doubtful], spacing)
+    tree = cKDTree((around_examples - mean) @ components)
+    _, nearest = tree.query((around_doubtful - mean) @ components, k=_LIKE + 1)
     like = examples[nearest]
     itself = like == doubtful[:, None]
     # Where it is not its own nearest example, the farthest of the ten goes instead.
@@ -76,17 +84,17 @@ def credible(image, positions, heights, errors, likelihood, spacing, sigma):
     return kept
 
 
-def _surroundings(image, positions, spacing, sigma):
-    """The image around each column, but not the column, in a few principal components: (N, D)."""
-    smooth = cv2.GaussianBlur(image, (0, 0), sigma)
+def _surroundings(smooth, positions, spacing):
+    """The image around each column, but not the column: (N, K)."""
     reach = np.arange(-np.ceil(_RINGS[1] / _STEP), np.ceil(_RINGS[1] / _STEP) + 1) * _STEP
     offsets = np.stack(np.meshgrid(reach, reach, indexing="ij"), axis=-1).reshape(-1, 2)
     away = np.linalg.norm(offsets, axis=1)
     offsets = spacing * offsets[(away >= _RINGS[0]) & (away <= _RINGS[1])]
-    places = (positions[:, None] + offsets).astype(np.float32)
-    samples = cv2.remap(
-        smooth, places[..., 1], places[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-    )
-    centred = samples - samples.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    return centred @ axes[:, -_COMPONENTS:]
+    samples = np.empty((len(positions), len(offsets)), np.float32)
+    # OpenCV maps fewer than 32768 rows at a time.
+    for start in range(0, len(positions), _ROWS):
+        places = (positions[start : start + _ROWS, None] + offsets).astype(np.float32)
+        samples[start : start + _ROWS] = cv2.remap(
+            smooth, places[..., 1], places[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+    return samples

@@ -59,3 +59,13 @@ def test_with_few_columns_the_network_decides():
         SIGMA,
     )
     assert result.tolist() == [False, True]
+
+
+def test_more_columns_than_opencv_takes_at_once(monkeypatch):
+    second = np.full(144, 1.0)
+    second[30] = 0.3
+    image, places, heights = crystal(second)
+    likelihood = np.where(heights > 0.5, 0.4, 0.6)
+    whole = kept(image, places, heights, likelihood)
+    monkeypatch.setattr("stemlib.column_context._ROWS", 50)
+    np.testing.assert_array_equal(kept(image, places, heights, likelihood), whole)
