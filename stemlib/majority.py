@@ -15,7 +15,7 @@ _MARGIN = 10.0  # by which Schwarz's criterion must be better for several levels
 _ROUNDS = 40
 _FEWEST_SCORES = 30
 _SET_ASIDE = 1e-3  # chance of a score that is not counted among the majority
-_HEAVY = 0.1  # shape of the generalised Pareto distribution of the tail; 0 would be exponential
+_HEAVY = 0.2  # shape of the generalised Pareto distribution of the tail; 0 would be exponential
 _TAIL = (0.85, 0.98)  # quantiles between which scores tell how their tail falls off
 
 
