@@ -68,9 +68,9 @@ def find_columns(
 
     A network trained on random synthetic crystals says for every pixel how likely a column is centred there; its peaks
     are the columns. Gaussian peaks fitted to the image then give position and intensity, and doubtful ones are held
-    against their like (`stemlib.column_context`). Vacancies stay vacancies where they can be seen: the network has learnt
-    from crystals with as many missing and displaced columns as made guessing useless. Near the limit, with columns at a
-    signal-to-noise ratio of about 5 in white noise, about one in twenty is filled in.
+    against their like (`stemlib.column_context`). Vacancies stay vacancies where they can be seen: the network has
+    learnt from crystals with as many missing and displaced columns as made guessing useless. Near the limit, with
+    columns at a signal-to-noise ratio of about 5 in white noise, about one in twenty is filled in.
 
     Parameters
     ----------
