@@ -62,8 +62,8 @@ def unit_cell_segments(image, lattice, *, cells=(2, 2), sampling=1.0, steps=(1, 
     >>> from stemlib.synthetic import crystal_image
     >>> image = crystal_image("square", (128, 128), spacing=10, seed=0).image
     >>> segments = unit_cell_segments(image, find_lattice(image), sampling=1.2)
-    >>> segments.windows.shape[1:], abs(segments.axes).round().tolist()
-    ((18, 18), [[0.0, 20.0], [20.0, 0.0]])
+    >>> segments.windows.shape[1:], abs(segments.axes).sum(axis=0).round().tolist()
+    ((18, 18), [20.0, 20.0])
     """
     cells, steps = _counts(cells, "cells"), _counts(steps, "steps")
     if not sampling > 0:
