@@ -5,6 +5,8 @@ import math
 import numba
 import numpy as np
 
+from stemlib._peaks import add, draw, profile, span
+
 _SIGMAS = (0.12, 0.38)  # over the spacing: the narrowest and the widest peak that is believed
 _FIRST_SIGMA = 0.22
 _WIDTH_STEPS = (
@@ -17,7 +19,6 @@ _WIDTH_STEPS = (
 )  # by which the width is tried smaller and larger, sweep by sweep
 _SWEEPS = 8
 _ENOUGH = 1500  # columns, spread over all, that the width is taken from
-_REACH = 3.5  # standard deviations of a peak that are drawn
 _FARTHEST = 0.3  # over the spacing: a fit that ends farther from its start has run off to something else
 
 
@@ -67,16 +68,16 @@ def fit_columns(image, positions, spacing):
     radius = max(2.0, 0.5 * spacing)
     for sweep in range(_SWEEPS):
         model = np.zeros(image.shape)
-        _draw(model, now, heights, sigma)
+        draw(model, now, heights, sigma)
         if 0 < sweep <= len(_WIDTH_STEPS):
             sigma = _better_width(image, model, now, heights, sigma, radius, spacing, _WIDTH_STEPS[sweep - 1])
             model[:] = 0
-            _draw(model, now, heights, sigma)
+            draw(model, now, heights, sigma)
         _sweep(image, model, now, heights, sigma, radius)
         astray = np.hypot(*(now - start).T) > _FARTHEST * spacing
         now[astray] = start[astray]
     model = np.zeros(image.shape)
-    _draw(model, now, heights, sigma)
+    draw(model, now, heights, sigma)
     errors = _height_errors(image - model, now, sigma, radius)
     return now, np.maximum(heights, 0), errors, sigma
 
@@ -94,33 +95,6 @@ def _better_width(image, model, positions, heights, sigma, radius, spacing, step
 
 
 @numba.njit(cache=True)
-def _draw(model, positions, heights, sigma):
-    for k in range(len(positions)):
-        _add(model, positions[k, 0], positions[k, 1], heights[k], sigma)
-
-
-@numba.njit(cache=True)
-def _profile(centre, first, last, sigma):
-    """Gaussian of height 1 along one axis, at the pixels from `first` to `last`."""
-    return np.exp(-((np.arange(first, last + 1) - centre) ** 2) / (2 * sigma**2))
-
-
-@numba.njit(cache=True)
-def _span(centre, reach, size):
-    return max(0, math.ceil(centre - reach)), min(size - 1, math.floor(centre + reach))
-
-
-@numba.njit(cache=True)
-def _add(model, y, x, height, sigma):
-    top, bottom = _span(y, _REACH * sigma, model.shape[0])
-    left, right = _span(x, _REACH * sigma, model.shape[1])
-    down, along = _profile(y, top, bottom, sigma), _profile(x, left, right, sigma)
-    for i in range(len(down)):
-        for j in range(len(along)):
-            model[top + i, left + j] += height * down[i] * along[j]
-
-
-@numba.njit(cache=True)
 def _sweep(image, model, positions, heights, sigma, radius):
     """Improve each column once, in place."""
     normal, found = np.empty((4, 4)), np.empty(4)
@@ -131,13 +105,13 @@ def _sweep(image, model, positions, heights, sigma, radius):
             continue
         _solve(normal, found)
         height = found[1]
-        _add(model, y, x, -heights[k], sigma)
+        add(model, y, x, -heights[k], sigma)
         if height > 0:
             for axis in range(2):
                 step = sigma * found[2 + axis] / height
                 positions[k, axis] += min(max(step, -0.5 * sigma), 0.5 * sigma)
         heights[k] = height
-        _add(model, positions[k, 0], positions[k, 1], heights[k], sigma)
+        add(model, positions[k, 0], positions[k, 1], heights[k], sigma)
 
 
 @numba.njit(cache=True)
@@ -168,10 +142,10 @@ def _normal_equations(image, model, y, x, height, sigma, trial, radius, normal, 
     of squares to be explained.
     """
     normal[:], right_side[:] = 0.0, 0.0
-    top, bottom = _span(y, radius, image.shape[0])
-    left, right = _span(x, radius, image.shape[1])
-    down, along = _profile(y, top, bottom, sigma), _profile(x, left, right, sigma)
-    down_trial, along_trial = _profile(y, top, bottom, trial), _profile(x, left, right, trial)
+    top, bottom = span(y, radius, image.shape[0])
+    left, right = span(x, radius, image.shape[1])
+    down, along = profile(y, top, bottom, sigma), profile(x, left, right, sigma)
+    down_trial, along_trial = profile(y, top, bottom, trial), profile(x, left, right, trial)
     basis = np.empty(4)
     basis[0] = 1.0
     n_pixels, squares = 0, 0.0
@@ -221,8 +195,8 @@ def _height_errors(rest, positions, sigma, radius):
     errors = np.empty(len(positions))
     for k in range(len(positions)):
         y, x = positions[k]
-        top, bottom = _span(y, radius, rest.shape[0])
-        left, right = _span(x, radius, rest.shape[1])
+        top, bottom = span(y, radius, rest.shape[0])
+        left, right = span(x, radius, rest.shape[1])
         n, rest_sum, rest_square, peak_sum, peak_square = 0, 0.0, 0.0, 0.0, 0.0
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):

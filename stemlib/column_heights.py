@@ -5,9 +5,10 @@ import math
 import numba
 import numpy as np
 
+from stemlib._peaks import add, draw, profile, span
+
 _SWEEPS = 4
 _RADIUS = 0.9  # over the spacing: of the disc in which a peak is fitted, with its neighbours taken off
-_REACH = 3.5  # standard deviations of a peak that are drawn
 
 
 def fit_heights(image, positions, sigma, spacing):
@@ -47,36 +48,10 @@ def fit_heights(image, positions, sigma, spacing):
     image = np.ascontiguousarray(image, np.float64)
     for _ in range(_SWEEPS):
         model = np.zeros(image.shape)
-        _draw(model, positions, heights, sigma)
+        draw(model, positions, heights, sigma)
         _sweep(image, model, positions, heights, errors, sigma, _RADIUS * spacing)
     heights[np.isnan(errors)] = np.nan
     return heights, errors
-
-
-@numba.njit(cache=True)
-def _span(centre, reach, size):
-    return max(0, math.ceil(centre - reach)), min(size - 1, math.floor(centre + reach))
-
-
-@numba.njit(cache=True)
-def _profile(centre, first, last, sigma):
-    return np.exp(-((np.arange(first, last + 1) - centre) ** 2) / (2 * sigma**2))
-
-
-@numba.njit(cache=True)
-def _add(model, y, x, height, sigma):
-    top, bottom = _span(y, _REACH * sigma, model.shape[0])
-    left, right = _span(x, _REACH * sigma, model.shape[1])
-    down, along = _profile(y, top, bottom, sigma), _profile(x, left, right, sigma)
-    for i in range(len(down)):
-        for j in range(len(along)):
-            model[top + i, left + j] += height * down[i] * along[j]
-
-
-@numba.njit(cache=True)
-def _draw(model, positions, heights, sigma):
-    for k in range(len(positions)):
-        _add(model, positions[k, 0], positions[k, 1], heights[k], sigma)
 
 
 @numba.njit(cache=True)
@@ -84,9 +59,9 @@ def _sweep(image, model, positions, heights, errors, sigma, radius):
     """Improve each height once, in place: least squares of a peak and a background within a disc around it."""
     for k in range(len(positions)):
         y, x = positions[k]
-        top, bottom = _span(y, radius, image.shape[0])
-        left, right = _span(x, radius, image.shape[1])
-        down, along = _profile(y, top, bottom, sigma), _profile(x, left, right, sigma)
+        top, bottom = span(y, radius, image.shape[0])
+        left, right = span(x, radius, image.shape[1])
+        down, along = profile(y, top, bottom, sigma), profile(x, left, right, sigma)
         count, peaks, squares, total, product = 0, 0.0, 0.0, 0.0, 0.0
         for i in range(len(down)):
             for j in range(len(along)):
@@ -103,6 +78,6 @@ def _sweep(image, model, positions, heights, errors, sigma, radius):
         if count < 5 or determinant <= 1e-9 * count * squares:
             continue
         height = (count * product - peaks * total) / determinant
-        _add(model, y, x, height - heights[k], sigma)
+        add(model, y, x, height - heights[k], sigma)
         heights[k] = height
         errors[k] = math.sqrt(count / determinant)

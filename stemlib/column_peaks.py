@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from stemlib.column_network import PEAK_SIGMA
 
@@ -24,7 +25,7 @@ def find_peaks(probabilities, *, least=0.1):
     Returns
     -------
     positions : numpy.ndarray, shape (N, 2)
-        (y, x), px; the centre of mass of the peak.
+        (y, x), px; the top of a Gaussian through the 3 x 3 px at the peak.
     likelihood : numpy.ndarray, shape (N,)
         Probability in 0..1: what lies within 2 px of the peak, over what a certain column has there. A column whose
         place is not quite sure, with a low and broad peak, keeps its probability this way.
@@ -51,14 +52,11 @@ def find_peaks(probabilities, *, least=0.1):
 
 
 def _shift(probabilities, row, column):
-    """From the highest pixel to the centre of mass of the 3 x 3 px around it, with the background taken off."""
+    """From the highest pixel to the top of a Gaussian through the 3 x 3 px around it."""
     # Mirrored, so that at the image's edge a peak is not drawn inwards.
-    padded = np.pad(probabilities, 2, mode="reflect")
-    window = np.stack(
-        [[padded[row + 2 + i, column + 2 + j] for j in _offsets] for i in _offsets]
-    )  # (5, 5, N)
-    window = np.log(np.maximum(window, 1e-4))
-    middle = window[1:4, 1:4]
+    padded = np.pad(probabilities, 1, mode="reflect")
+    middle = np.stack([[padded[row + i, column + j] for j in range(3)] for i in range(3)])
+    middle = np.log(np.maximum(middle, 1e-4))
     # A Gaussian peak is a parabola in the logarithm; least squares over 3 x 3.
     first = np.stack([(middle[2] - middle[0]).sum(0), (middle[:, 2] - middle[:, 0]).sum(0)]) / 6
     second = (
@@ -87,8 +85,6 @@ def _cut_off(positions, shape):
 
 def _best_of_close(positions, heights):
     """Leave out peaks within 2 px of a higher one."""
-    from scipy.spatial import cKDTree
-
     kept = np.ones(len(positions), bool)
     if len(positions) > 1:
         for one, other in cKDTree(positions).query_pairs(2.0):

@@ -54,7 +54,6 @@ def crystal_image(
     vacancies=0.0,
     displaced=0.0,
     displacement=0.3,
-    vacant_intensity=0.0,
     mixed=0.0,
     shear=((0.0, 0.0), (0.0, 0.0)),
     drift=0.0,
@@ -83,8 +82,6 @@ def crystal_image(
         Shares of columns that are missing, and that are displaced.
     displacement : float
         By how much, over `spacing`, in random directions.
-    vacant_intensity : float
-        What is left of the intensity of a missing column, relative to it; 0 for a vacancy.
     mixed : float
         Random occupation: each column's intensity is lowered by up to this share.
     shear : array_like, shape (2, 2)
@@ -135,7 +132,7 @@ def crystal_image(
     direction = rng.uniform(0, 2 * math.pi, len(at))
     at = at + distance[:, None] * np.column_stack([np.sin(direction), np.cos(direction)])
     imaging = _imaging(relative_sigma * spacing, snr, jitter)
-    drawn = np.where(gone, vacant_intensity * intensity, intensity)
+    drawn = np.where(gone, 0.0, intensity)
     image, noise = record(at, drawn, shape, imaging, rng, film=film)
     table = pd.DataFrame(
         {

@@ -114,7 +114,7 @@ class Imaging:
     readout: float = 0.0
 
 
-def record(positions, intensities, shape, imaging, rng, *, film=None, sites=()):
+def record(positions, intensities, shape, imaging, rng, *, film=None):
     """Record an image of columns.
 
     Parameters
@@ -128,14 +128,12 @@ def record(positions, intensities, shape, imaging, rng, *, film=None, sites=()):
     rng : numpy.random.Generator
     film : array_like, shape (H, W), optional
         What else scatters: contamination, thickness. Added before the noise.
-    sites : array_like, shape (M, 2), optional
-        Further places for which the noise is wanted, such as those of missing columns.
 
     Returns
     -------
     image : numpy.ndarray, shape (H, W), float32
-    noise : numpy.ndarray, shape (N + M,)
-        For each column, then for each of `sites`: the intensity of a column which a matched filter of its profile
+    noise : numpy.ndarray, shape (N,)
+        For each position: the intensity of a column which a matched filter of its profile
         would see there at a signal-to-noise ratio of 1. The filter knows the noise but not the film's speckle.
 
     Examples
@@ -158,7 +156,7 @@ def record(positions, intensities, shape, imaging, rng, *, film=None, sites=()):
     if imaging.speckle:
         image += imaging.speckle * speckle(shape, 0.7 * imaging.sigma, rng)
     image = np.maximum(image, 0)
-    noise = _noise(image, np.vstack([np.reshape(positions, (-1, 2)), np.reshape(sites, (-1, 2))]), imaging)
+    noise = _noise(image, np.reshape(positions, (-1, 2)), imaging)
     if imaging.line_noise:
         image *= np.maximum(1 + imaging.line_noise * rng.standard_normal((shape[0], 1)), 0)
     if math.isfinite(imaging.dose):

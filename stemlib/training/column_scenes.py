@@ -15,10 +15,8 @@ from stemlib.synthetic.imaging import Imaging, record, render_columns, speckle
 # Spacings in px at which the network must find columns, and how far off others must be to be left alone.
 SPACINGS = (4.2, 13.0)
 TOO_FINE, TOO_COARSE = 3.2, 19.0
-_VISIBLE, _INVISIBLE = (
-    3.5,
-    1.5,
-)  # signal-to-noise ratios from which on and up to which a column counts as there or not
+# Signal-to-noise ratios from which on a column counts as there, and up to which as not there.
+_VISIBLE, _INVISIBLE = 3.5, 1.5
 
 
 def training_example(rng, size=128):
