@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from stemlib.column_network import PEAK_SIGMA, load_column_network, standardised
+from stemlib.column_scale import find_spacing
 from stemlib.synthetic import crystal_image, render_columns
-from stemlib.training.column_card import CLEAR, held_back_scene, release_columns
+from stemlib.training.column_card import CLEAR, choose, held_back_scene, release_columns
 from stemlib.training.column_scenes import training_example
 from stemlib.training.columns import train_columns
 
@@ -108,3 +109,30 @@ def test_standardised_takes_out_slow_changes():
     inner = np.s_[30:130, 30:130]
     np.testing.assert_allclose(standardised(changed.astype(np.float32))[inner].std(axis=1), 1, atol=0.3)
     assert not standardised(np.full((32, 32), 9, np.float32)).any()
+
+
+def row(threshold, f1, filled):
+    return {"threshold": threshold, "f1": f1, "filled": filled}
+
+
+def test_a_threshold_that_fills_in_vacancies_is_not_taken_however_good():
+    assert choose([row(0.2, 0.999, 0.004), row(0.3, 0.98, 0.003), row(0.4, 0.99, 0.001)])["threshold"] == 0.4
+
+
+def test_the_lowest_of_equally_good_thresholds_is_taken():
+    curve = [row(0.2, 0.980, 0.0), row(0.3, 0.9893, 0.0), row(0.4, 0.990, 0.0), row(0.5, 0.989, 0.0)]
+    assert choose(curve)["threshold"] == 0.3
+
+
+def test_where_every_threshold_fills_in_the_highest_is_taken():
+    assert choose([row(0.2, 0.99, 0.02), row(0.3, 0.98, 0.01)])["threshold"] == 0.3
+
+
+def test_noise_of_an_enlarged_image_is_not_taken_for_columns():
+    # Columns 20 px apart in strong counting noise: enlarged to the network's scale, the noise of single px looks like
+    # a dense crystal.
+    scene = held_back_scene(38)
+    assert scene.spacing > 18
+    assert find_spacing(scene.image, load_column_network(device="cpu")) == pytest.approx(
+        scene.spacing, rel=0.12
+    )
