@@ -1,6 +1,5 @@
 """The network that turns an image into the probability that a column is centred at each pixel, and its weights file."""
 
-import functools
 import json
 from pathlib import Path
 
@@ -8,12 +7,11 @@ import cv2
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn import functional
 
 from stemlib._files import write_atomically
-from stemlib.fcn_network import choose_device
+from stemlib._networks import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights" / "columns.safetensors"
 PEAK_SIGMA = 1.0  # px; standard deviation of the peak that the network answers at a column
@@ -176,31 +174,13 @@ def load_column_network(weights=None, device="auto"):
     >>> 0 < load_column_network().threshold < 1
     True
     """
-    path = Path(WEIGHTS if weights is None else weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"weights={str(path)!r} does not exist; give a safetensors file written by stemlib.training.columns, "
-            "or None for the shipped one"
-        )
-    stat = path.stat()
-    return _load_cached(str(path), stat.st_mtime_ns, stat.st_size, choose_device(device))
+    return load_weights(weights, WEIGHTS, "columns", _build, device)
 
 
-@functools.lru_cache(maxsize=4)
-def _load_cached(path, _mtime_ns, _size, device):
-    # The time and size are part of the key, so that a file written anew is read anew.
-    try:
-        with safe_open(path, framework="pt") as file:
-            settings = json.loads((file.metadata() or {})["stemlib_columns"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator here)
-        network = ColumnNetwork(settings["widths"])
-        network.load_state_dict(state)
-        network.threshold = float(settings["threshold"])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"weights={path!r} is damaged, or not from stemlib.training.columns ({error}); train or fetch it anew"
-        ) from error
-    return network.eval().to(device, memory_format=torch.channels_last)
+def _build(settings):
+    network = ColumnNetwork(settings["widths"])
+    network.threshold = float(settings["threshold"])
+    return network
 
 
 def save_column_network(network, path):

@@ -5,14 +5,13 @@ https://doi.org/10.1007/978-3-319-24574-4_28) end in a map of centres, sizes and
 Krähenbühl, https://doi.org/10.48550/arXiv.1904.07850).
 """
 
-import functools
-import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn import functional
+
+from stemlib._networks import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights" / "loop_fcn.safetensors"
 CELL = 4  # px of the network's input per cell of its output, along each axis
@@ -79,31 +78,6 @@ class CentreNet(nn.Module):
         return self.head(x)
 
 
-def choose_device(device):
-    """Torch device for "auto", "cpu", "cuda" or the like.
-
-    Raises
-    ------
-    ValueError
-        If torch does not know the device, or the machine has none of the kind.
-
-    Examples
-    --------
-    >>> choose_device("cpu")
-    device(type='cpu')
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={device!r} cannot be used here ({error}); 'auto' or 'cpu' would do"
-        ) from error
-    return chosen
-
-
 def load_network(weights=None, device="cpu"):
     """Network and threshold from a weight file.
 
@@ -134,29 +108,11 @@ def load_network(weights=None, device="cpu"):
     >>> 0 < threshold < 1
     True
     """
-    path = Path(WEIGHTS if weights is None else weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"weights={str(path)!r} does not exist; give a safetensors file written by stemlib.training.fcn, "
-            "or None for the shipped one"
-        )
-    stat = path.stat()
-    return _load_cached(str(path), stat.st_mtime_ns, stat.st_size, choose_device(device))
+    network = load_weights(weights, WEIGHTS, "fcn", _build, device)
+    return network, network.threshold
 
 
-@functools.lru_cache(maxsize=4)
-def _load_cached(path, _mtime_ns, _size, device):
-    # The time and size are part of the key, so that a file written anew is read anew.
-    try:
-        with safe_open(path, framework="pt") as file:
-            settings = json.loads((file.metadata() or {})["stemlib_fcn"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator here)
-        network = CentreNet(settings["widths"])
-        network.load_state_dict(state)
-        threshold = float(settings["threshold"])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"weights={path!r} is damaged, or not from stemlib.training.fcn ({error}); train or fetch it anew"
-        ) from error
-    network = network.eval().to(device, memory_format=torch.channels_last)
-    return network, threshold
+def _build(settings):
+    network = CentreNet(settings["widths"])
+    network.threshold = float(settings["threshold"])
+    return network

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from stemlib._files import write_atomically
-from stemlib.fcn_network import choose_device
+from stemlib._networks import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights" / "loop_screening.safetensors"
 CROP = 48
@@ -225,30 +223,13 @@ def load_screening(weights: str | Path | None = None, device: str = "auto") -> S
     >>> 0 < load_screening().settings["threshold"] < 1
     True
     """
-    path = Path(WEIGHTS if weights is None else weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"weights={str(path)!r} does not exist; give a safetensors file from stemlib.training.screening"
-        )
-    stat = path.stat()
-    return _load(path, stat.st_mtime_ns, stat.st_size, choose_device(device))
+    return load_weights(weights, WEIGHTS, "screening", _build, device)
 
 
-@functools.lru_cache(maxsize=4)
-def _load(path, _changed, _size, device):
-    try:
-        with safe_open(path, framework="pt") as file:
-            settings = json.loads((file.metadata() or {})["stemlib_screening"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator here)
-        network = ScreeningNetwork(tuple(settings["widths"]))
-        network.load_state_dict(state)
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"weights={str(path)!r} is damaged, or not from stemlib.training.screening ({error}); "
-            "train or fetch it again"
-        ) from error
+def _build(settings):
+    network = ScreeningNetwork(tuple(settings["widths"]))
     network.settings.update(settings)
-    return network.eval().to(device, memory_format=torch.channels_last)
+    return network
 
 
 def save_screening(network: ScreeningNetwork, path: str | Path) -> None:

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from stemlib._networks import choose_device
 from stemlib.column_network import ColumnNetwork
-from stemlib.fcn_network import choose_device
 from stemlib.training.column_scenes import training_example
 
 _PEAK_RATE = 3e-3

@@ -15,8 +15,9 @@ from tqdm.auto import tqdm
 
 from stemlib import datasets, micrograph
 from stemlib._files import write_atomically
+from stemlib._networks import choose_device
 from stemlib.fcn import to_frame
-from stemlib.fcn_network import CentreNet, choose_device, load_network
+from stemlib.fcn_network import CentreNet, load_network
 from stemlib.training.fcn_crops import draw_crop, frame_boxes
 from stemlib.training.images import loops_of_teams
 
