@@ -4,9 +4,20 @@ import math
 import operator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import pandas as pd
+
+from stemlib.synthetic._loop_scenery import (
+    OTHER_COLUMNS,
+    background,
+    draw_dot,
+    draw_edge_on,
+    draw_line,
+    draw_precipitate,
+    edges,
+    expose,
+    window,
+)
 
 _LOOP_COLUMNS = [
     "y",
@@ -21,7 +32,6 @@ _LOOP_COLUMNS = [
     "touches_edge",
     "contrast",
 ]
-_OTHER_COLUMNS = ["kind", "y", "x", "top", "left", "bottom", "right"]
 _SMALLEST_LOOP = 16.0
 # The drawn ellipse lies this many standard deviations of the ring's profile outside its darkest line.
 _OUTLINE = 0.5
@@ -127,21 +137,21 @@ def loop_micrograph(
         raise ValueError(f"pixel_size_nm={pixel_size_nm!r} must be positive")
     rng = np.random.default_rng(seed)
 
-    absorption = _background(shape, rng)
+    absorption = background(shape, rng)
     other = []
     if precipitate:
-        other.append(_draw_precipitate(absorption, median_size, rng))
+        other.append(draw_precipitate(absorption, median_size, rng))
     loops = _place_loops(shape, n_loops, median_size, other, rng)
     for loop in loops:
         _draw_loop(absorption, loop, rng)
-    other += [_draw_dot(absorption, median_size, rng) for _ in range(n_black_dots)]
-    other += [_draw_edge_on(absorption, median_size, rng) for _ in range(n_edge_on)]
-    other += [_draw_line(absorption, rng) for _ in range(n_lines)]
+    other += [draw_dot(absorption, median_size, rng) for _ in range(n_black_dots)]
+    other += [draw_edge_on(absorption, median_size, rng) for _ in range(n_edge_on)]
+    other += [draw_line(absorption, rng) for _ in range(n_lines)]
 
     return LoopScene(
-        _expose(absorption, noise, rng),
+        expose(absorption, noise, rng),
         pd.DataFrame(loops, columns=_LOOP_COLUMNS),
-        pd.DataFrame(other, columns=_OTHER_COLUMNS),
+        pd.DataFrame(other, columns=OTHER_COLUMNS),
         float(pixel_size_nm),
     )
 
@@ -165,22 +175,6 @@ def _check_count(name, value):
         raise ValueError(f"{name}={value!r} must not be negative")
 
 
-def _background(shape, rng):
-    """Absorption of the foil: a wedge, a few broad, curved thickness bands, and a mottled surface."""
-    height, width = shape
-    y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(max(shape))
-    direction = rng.uniform(0, 2 * np.pi)
-    along = np.float32(np.cos(direction)) * x + np.float32(np.sin(direction)) * y
-    across = np.float32(np.cos(direction)) * y - np.float32(np.sin(direction)) * x
-    bands = along + np.float32(rng.uniform(0.05, 0.2)) * np.sin(np.float32(rng.uniform(3, 6)) * across)
-    phase = np.float32(rng.uniform(0, 2 * np.pi))
-    depth, wedge = np.float32(rng.uniform(0.03, 0.1)), np.float32(rng.uniform(-0.25, 0.25))
-    absorption = depth * np.cos(np.float32(rng.uniform(6, 14)) * bands + phase) + wedge * along
-    # Oxide and damage on the surfaces: a mottle of a few pixels.
-    mottle = cv2.GaussianBlur(rng.standard_normal(shape, dtype=np.float32), (0, 0), 4.0)
-    return (absorption + mottle * np.float32(0.025 / mottle.std())).astype(np.float32)
-
-
 def _place_loops(shape, n_loops, median_size, obstacles, rng):
     """Draw sizes and find free places: a row of the truth table for each loop, largest first."""
     majors = np.sort(median_size * np.exp(0.33 * rng.normal(size=n_loops)))[::-1]
@@ -202,10 +196,9 @@ def _place_loops(shape, n_loops, median_size, obstacles, rng):
         angle = rng.uniform(0, np.pi)
         extent_y = 0.5 * math.hypot(major * math.sin(angle), minor * math.cos(angle))
         extent_x = 0.5 * math.hypot(major * math.cos(angle), minor * math.sin(angle))
-        edges = _edges(shape, y, x, extent_y, extent_x)
         loops.append(
             {"y": y, "x": x, "major": major, "minor": minor, "angle_deg": math.degrees(angle)}
-            | edges
+            | edges(shape, y, x, extent_y, extent_x)
             | {
                 "touches_edge": min(y - extent_y, x - extent_x) <= 0
                 or y + extent_y >= shape[0] - 1
@@ -216,31 +209,11 @@ def _place_loops(shape, n_loops, median_size, obstacles, rng):
     return loops
 
 
-def _edges(shape, y, x, extent_y, extent_x):
-    """Edges around a centre, cut at those of the image."""
-    return {
-        "top": max(y - extent_y, -0.5),
-        "left": max(x - extent_x, -0.5),
-        "bottom": min(y + extent_y, shape[0] - 0.5),
-        "right": min(x + extent_x, shape[1] - 0.5),
-    }
-
-
-def _window(absorption, y, x, reach):
-    """Part of the image within `reach` of a point, and its coordinates relative to the point, y upwards."""
-    height, width = absorption.shape
-    rows = slice(max(0, math.floor(y - reach)), max(0, min(height, math.ceil(y + reach) + 1)))
-    columns = slice(max(0, math.floor(x - reach)), max(0, min(width, math.ceil(x + reach) + 1)))
-    up = y - np.arange(rows.start, rows.stop)[:, None]
-    right = np.arange(columns.start, columns.stop)[None, :] - x
-    return absorption[rows, columns], up, right
-
-
 def _draw_loop(absorption, loop, rng):
     semi_major, semi_minor = loop["major"] / 2, loop["minor"] / 2
     angle = math.radians(loop["angle_deg"])
     width = np.clip(rng.uniform(0.04, 0.085) * loop["major"], 1.3, 7.0)
-    part, up, right = _window(absorption, loop["y"], loop["x"], semi_major + 4 * width)
+    part, up, right = window(absorption, loop["y"], loop["x"], semi_major + 4 * width)
     u = (right * math.cos(angle) + up * math.sin(angle)) / semi_major
     v = (up * math.cos(angle) - right * math.sin(angle)) / semi_minor
     radius = np.maximum(np.hypot(u, v), 1e-6)
@@ -257,76 +230,3 @@ def _draw_loop(absorption, loop, rng):
     ring = strength * np.exp(-0.5 * (distance / width + _OUTLINE) ** 2)
     inside = 1 / (1 + np.exp(distance.clip(-50, 50) / (0.5 * width)))
     part += (rng.uniform(0.3, 0.65) * ring + rng.uniform(-0.03, 0.2) * inside).astype(np.float32)
-
-
-def _draw_dot(absorption, median_size, rng):
-    y, x = rng.uniform(0, np.array(absorption.shape) - 1)
-    sigma = rng.uniform(0.05, 0.1) * median_size
-    part, up, right = _window(absorption, y, x, 4 * sigma)
-    part += (rng.uniform(0.3, 1.0) * np.exp(-0.5 * (up**2 + right**2) / sigma**2)).astype(np.float32)
-    return {"kind": "black dot", "y": y, "x": x} | _edges(absorption.shape, y, x, 2 * sigma, 2 * sigma)
-
-
-def _draw_edge_on(absorption, median_size, rng):
-    """A loop seen from its edge: a short, straight, dark rod."""
-    y, x = rng.uniform(0, np.array(absorption.shape) - 1)
-    half, sigma, angle = rng.uniform(0.3, 0.7) * median_size, rng.uniform(1.5, 3.0), rng.uniform(0, np.pi)
-    part, up, right = _window(absorption, y, x, half + 4 * sigma)
-    along = right * math.cos(angle) + up * math.sin(angle)
-    across = up * math.cos(angle) - right * math.sin(angle)
-    beyond = np.maximum(np.abs(along) - half, 0)
-    part += (rng.uniform(0.3, 0.7) * np.exp(-0.5 * (across**2 + beyond**2) / sigma**2)).astype(np.float32)
-    extents = half * abs(math.sin(angle)) + 2 * sigma, half * abs(math.cos(angle)) + 2 * sigma
-    return {"kind": "edge-on loop", "y": y, "x": x} | _edges(absorption.shape, y, x, *extents)
-
-
-def _draw_line(absorption, rng):
-    """A dislocation line that wanders over part of the image."""
-    shape = np.array(absorption.shape)
-    steps = int(rng.uniform(0.3, 0.9) * max(shape) / 4)
-    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(0.02 * rng.normal() + 0.08 * rng.normal(size=steps))
-    path = rng.uniform(0, shape) + 4 * np.cumsum(np.stack([np.sin(heading), np.cos(heading)], axis=1), axis=0)
-    canvas = np.zeros(absorption.shape, np.float32)
-    cv2.polylines(canvas, [np.rint(path[:, ::-1]).astype(np.int32)], False, 1.0, thickness=2)
-    canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(1.5, 3.0))
-    peak = canvas.max()
-    if peak > 0:
-        absorption += canvas * np.float32(rng.uniform(0.2, 0.45) / peak)
-    inside = path[((path >= -0.5) & (path < shape - 0.5)).all(axis=1)]
-    # A line starts inside the image, so at least its first point is there unless it left at once.
-    inside = inside if len(inside) else np.clip(path[:1], 0, shape - 1)
-    (top, left), (bottom, right) = inside.min(axis=0), inside.max(axis=0)
-    middle = inside[len(inside) // 2]
-    return dict(zip(_OTHER_COLUMNS, ("line", middle[0], middle[1], top, left, bottom, right), strict=True))
-
-
-def _draw_precipitate(absorption, median_size, rng):
-    """A bright polygon with rounded corners and a dark rim."""
-    shape = absorption.shape
-    radius = min(rng.uniform(0.8, 1.6) * median_size, 0.2 * min(shape))
-    y, x = rng.uniform(radius, np.array(shape) - 1 - radius)
-    corners = int(rng.integers(5, 9))
-    around = 2 * np.pi * (np.arange(corners) + rng.uniform(-0.25, 0.25, corners)) / corners + rng.uniform(
-        0, np.pi
-    )
-    reach = radius * rng.uniform(0.8, 1.0, corners)
-    points = np.stack([x + reach * np.cos(around), y + reach * np.sin(around)], axis=1)
-    canvas = np.zeros(shape, np.float32)
-    cv2.fillPoly(canvas, [np.rint(points).astype(np.int32)], 1.0)
-    soft = cv2.GaussianBlur(canvas, (0, 0), 2.5)
-    absorption += np.float32(-0.15) * soft + np.float32(1.6) * soft * (1 - soft)
-    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-    return dict(zip(_OTHER_COLUMNS, ("precipitate", y, x, top, left, bottom, right), strict=True))
-
-
-def _expose(absorption, noise, rng):
-    """Turn absorption into grey levels: the probe's blur, counts, and lines of the scan."""
-    transmitted = cv2.GaussianBlur(np.exp(-absorption), (0, 0), 0.8)
-    transmitted *= np.float32(175) / np.median(transmitted)
-    if noise:
-        grain = rng.standard_normal(transmitted.shape, dtype=np.float32)
-        # The detector's afterglow correlates neighbours along the fast scan direction.
-        grain = cv2.blur(grain, (2, 1)) * np.float32(math.sqrt(2))
-        lines = rng.standard_normal((transmitted.shape[0], 1), dtype=np.float32)
-        transmitted += np.float32(noise) * (np.float32(0.6) * np.sqrt(transmitted) * grain + 1.5 * lines)
-    return np.clip(np.rint(transmitted), 0, 255).astype(np.uint8)
