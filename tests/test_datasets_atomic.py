@@ -5,9 +5,11 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial import cKDTree
+from skimage.measure import points_in_poly
 
 from stemlib import datasets, read
-from stemlib.datasets import atomic, registry
+from stemlib.datasets import atomic, drawings, registry
 
 LABELLED = ["wse2-ti/adf1", "wse2-ti/adf2", "wse2-cr", "mose2-40kv", "ws2te2-edge"]
 
@@ -119,6 +121,8 @@ def test_what_there_is_not_is_said():
         datasets.drawn_boundaries("wse2-cr")
     with pytest.raises(ValueError, match="name='fe-boundary' has nothing drawn on it in polygons.json"):
         datasets.drawn_polygon("fe-boundary")
+    with pytest.raises(ValueError, match="name='wse2-cr' has nothing drawn on it in vacancies.json"):
+        datasets.drawn_vacancies("wse2-cr")
 
 
 def test_every_labelled_image_has_a_polygon_inside_it():
@@ -130,6 +134,34 @@ def test_every_labelled_image_has_a_polygon_inside_it():
         size = images.loc[name, ["height_px", "width_px"]].to_numpy(float)
         assert vertices.shape[1] == 2 and len(vertices) >= 4
         assert (vertices > 0).all() and (vertices < size - 1).all()
+
+
+def test_marked_vacancies_lie_apart_from_each_other_inside_the_image_and_outside_what_is_undecided():
+    drawing = datasets.drawn_vacancies("mose2-40kv")
+    marks = drawing["marks"]
+    size = datasets.atomic_images().loc["mose2-40kv", ["height_px", "width_px"]].to_numpy(float)
+    at = marks[["y", "x"]].to_numpy()
+    assert (at >= 0).all() and (at <= size - 1).all()
+    # Se2 sites are 24 px apart: no site is marked twice.
+    assert cKDTree(at).query(at, k=2)[0][:, 1].min() > 18
+    for polygon in drawing["undecided"]:
+        assert not points_in_poly(at, polygon).any()
+    assert set(marks["kind"]) == {"missing", "half"}
+    assert marks["drawing_error_px"].max() < 4
+
+
+def test_a_mark_is_the_mean_of_both_drawings_and_as_sure_as_the_less_sure_of_them(monkeypatch):
+    marks = [
+        {"kind": "half", "first": [10, 20, "sure"], "second": [12, 20, "likely"]},
+        {"kind": "missing", "first": None, "second": [5, 6, "sure"]},
+    ]
+    content = {"images": {"mose2-40kv": {"how": "", "undecided": [], "marks": marks}}}
+    monkeypatch.setattr(drawings, "_drawn", lambda file: content)
+    both, once = datasets.drawn_vacancies("mose2-40kv")["marks"].to_dict("records")
+    assert (both["y"], both["x"], both["certainty"], both["drawings"]) == (11, 20, "likely", 2)
+    assert both["drawing_error_px"] == 2
+    assert (once["y"], once["x"], once["certainty"], once["drawings"]) == (5, 6, "doubtful", 1)
+    assert np.isnan(once["drawing_error_px"])
 
 
 def mean_distance(one, other):

@@ -3,11 +3,10 @@
 from stemlib.datasets.atomic import (
     atomic_images,
     atomic_labels,
-    drawn_boundaries,
-    drawn_polygon,
     parse_points,
     read_atomic_image,
 )
+from stemlib.datasets.drawings import drawn_boundaries, drawn_polygon, drawn_vacancies
 from stemlib.datasets.formats import (
     parse_boxes_a,
     parse_boxes_b,
@@ -28,6 +27,7 @@ __all__ = [
     "coco_boxes",
     "drawn_boundaries",
     "drawn_polygon",
+    "drawn_vacancies",
     "fetch",
     "fetch_all",
     "image_set",

@@ -1,7 +1,6 @@
-"""The atomic-resolution images: what is known of each, its labels, and what was drawn on it by hand."""
+"""The atomic-resolution images: what is known of each, and its labels."""
 
 import functools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +19,6 @@ def _facts():
         tuple(map(int, str(classes).split())) for classes in facts["minority_classes"]
     ]
     return facts.set_index("image")
-
-
-@functools.cache
-def _drawn(name):
-    return json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
 def atomic_images():
@@ -73,7 +67,8 @@ def _files(row):
     return [path for path in (row["path"], row["points"], row["classes"]) if path]
 
 
-def _registered(name):
+def facts_of(name):
+    """Return the registered facts of an image, or raise a ValueError that names those there are."""
     facts = _facts()
     if name not in facts.index:
         raise ValueError(f"name={name!r} is not an atomic image; use one of {list(facts.index)}")
@@ -106,7 +101,7 @@ def read_atomic_image(name):
     >>> if atomic_images().loc["wse2-cr", "available"]:
     ...     micrograph = read_atomic_image("wse2-cr")
     """
-    row = _registered(name)
+    row = facts_of(name)
     select = None if pd.isna(row["select"]) else int(row["select"])
     micrograph = read(registry.fetch(row["path"]), select=select)
     size = (row["height_px"], row["width_px"])
@@ -147,7 +142,7 @@ def atomic_labels(name):
     >>> if atomic_images().loc["wse2-cr", "available"]:
     ...     columns = atomic_labels("wse2-cr")
     """
-    row = _registered(name)
+    row = facts_of(name)
     if not row["points"]:
         raise ValueError(f"name={name!r} has no labelled columns; see truth in atomic_images()")
     points = _array(row["points"], "xy")
@@ -220,78 +215,3 @@ def _array(path, key):
         return content if isinstance(content, np.ndarray) else content[key]
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f"{path} cannot be read as positions ({error})") from error
-
-
-def drawn_polygon(name):
-    """Return the polygon inside which found columns are compared with the labels of an image.
-
-    Drawn by hand before any method had run on the images; how is said in ``polygons.json``.
-
-    Parameters
-    ----------
-    name : str
-        An index entry of `atomic_images`.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (N, 2)
-        Vertices (y, x), px.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown or the image has no polygon.
-
-    Examples
-    --------
-    >>> from stemlib.datasets import drawn_polygon
-    >>> drawn_polygon("wse2-cr")[0]
-    array([16., 16.])
-    """
-    return np.array(_drawn_entry("polygons.json", "polygons", name)["vertices"], dtype=np.float64)
-
-
-def drawn_boundaries(name):
-    """Return the domain boundaries that were drawn on an image, twice, before any method had run on it.
-
-    Parameters
-    ----------
-    name : str
-        An index entry of `atomic_images`.
-
-    Returns
-    -------
-    dict
-        ``n_domains`` (int: kinds of domain), ``n_areas`` (int: connected areas), ``how`` (str), ``lines``
-        (name -> dict with ``kind`` "boundary" or "fault", ``first`` and ``second``, arrays (N, 2) of vertices
-        y, x in px, and ``drawing_error_px``, the mean distance between the two) and ``undecided`` (list of
-        polygons (N, 2), areas that may be given to any domain or to none).
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown or nothing was drawn on the image.
-
-    Examples
-    --------
-    >>> from stemlib.datasets import drawn_boundaries
-    >>> drawn_boundaries("fe-boundary")["n_domains"]
-    2
-    """
-    entry = _drawn_entry("boundaries.json", "images", name)
-    lines = {
-        line: {**drawing, **{d: np.array(drawing[d], dtype=np.float64) for d in ("first", "second")}}
-        for line, drawing in entry["lines"].items()
-    }
-    undecided = [np.array(polygon, dtype=np.float64) for polygon in entry["undecided"]]
-    return {**entry, "lines": lines, "undecided": undecided}
-
-
-def _drawn_entry(file, key, name):
-    _registered(name)
-    entries = _drawn(file)[key]
-    # The images of one folder show one place.
-    folder = name.split("/")[0]
-    if folder not in entries:
-        raise ValueError(f"name={name!r} has nothing drawn on it in {file}; it holds {list(entries)}")
-    return entries[folder]
