@@ -28,6 +28,8 @@ class CrystalImage:
         The two translations of the crystal's cell as rows (y, x), px, shear included.
     spacing : float
         Median nearest-neighbour distance before shear, px.
+    pixel_size_nm : float or None
+        None where the crystal has no scale.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class CrystalImage:
     missing: pd.DataFrame
     translations: np.ndarray
     spacing: float
+    pixel_size_nm: float | None = None
 
 
 def crystal_image(
@@ -113,9 +116,76 @@ def crystal_image(
     """
     rng = np.random.default_rng(seed)
     crystal = named_crystal(crystal) if isinstance(crystal, str) else crystal
-    margin = 4 * relative_sigma * spacing + 0.05 * max(shape) + 3 * jitter + drift
+    at, site, translations = place_columns(
+        crystal,
+        shape,
+        rng,
+        spacing=spacing,
+        rotation_deg=rotation_deg,
+        margin=4 * relative_sigma * spacing + 3 * jitter,
+        shear=shear,
+        drift=drift,
+        crystalline=crystalline,
+    )
+    intensity = crystal.intensities[site] * (1 - mixed * rng.random(len(at)))
+    return image_columns(
+        at,
+        site,
+        intensity,
+        shape,
+        _imaging(relative_sigma * spacing, snr, jitter),
+        rng,
+        translations=translations,
+        spacing=spacing,
+        vacancies=vacancies,
+        displaced=displaced,
+        distance=displacement * spacing,
+        film=film,
+    )
+
+
+def place_columns(
+    crystal, shape, rng, *, spacing, rotation_deg, margin, shear, drift, crystalline=None, offset=None
+):
+    """Place the columns of a distorted crystal on an image; arguments as `crystal_image` takes them.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    shape : tuple of int
+    rng : numpy.random.Generator
+    margin : float
+        By how much a peak outside the image reaches into it, px.
+    offset : (float, float), optional
+        Where the origin of a cell lies before distortion, (y, x) px; by default near the centre.
+
+    Returns
+    -------
+    positions : numpy.ndarray, shape (N, 2)
+    sites : numpy.ndarray of int, shape (N,)
+    translations : numpy.ndarray, shape (2, 2)
+        Shear included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> at, site, translations = place_columns(
+    ...     named_crystal("square"),
+    ...     (20, 20),
+    ...     np.random.default_rng(0),
+    ...     spacing=10,
+    ...     rotation_deg=0,
+    ...     margin=0,
+    ...     shear=np.zeros((2, 2)),
+    ...     drift=0,
+    ... )
+    >>> translations.tolist()
+    [[0.0, 10.0], [10.0, 0.0]]
+    """
+    offset = _offset(shape, rng) if offset is None else offset
+    margin = margin + 0.05 * max(shape) + drift
     at, site, translations = lattice_points(
-        crystal, shape, spacing=spacing, rotation_deg=rotation_deg, offset=_offset(shape, rng), margin=margin
+        crystal, shape, spacing=spacing, rotation_deg=rotation_deg, offset=offset, margin=margin
     )
     centre = (np.array(shape) - 1) / 2
     matrix = np.eye(2) + np.asarray(shear, float)
@@ -125,13 +195,73 @@ def crystal_image(
         row, column = np.clip(np.rint(at).astype(int), 0, np.array(shape) - 1).T
         kept = np.asarray(crystalline, bool)[row, column]
         at, site = at[kept], site[kept]
-    intensity = crystal.intensities[site] * (1 - mixed * rng.random(len(at)))
+    return at, site, translations @ matrix.T
+
+
+def image_columns(
+    at,
+    site,
+    intensity,
+    shape,
+    imaging,
+    rng,
+    *,
+    translations,
+    spacing,
+    vacancies=0.0,
+    displaced=0.0,
+    distance=0.0,
+    whole=None,
+    film=None,
+    pixel_size_nm=None,
+):
+    """Take columns out, move some by a distance, and record the rest.
+
+    Parameters
+    ----------
+    at : numpy.ndarray, shape (N, 2)
+        Sites (y, x), px.
+    site : numpy.ndarray of int, shape (N,)
+    intensity : numpy.ndarray, shape (N,)
+    shape : tuple of int
+    imaging : Imaging
+    rng : numpy.random.Generator
+    translations, spacing, pixel_size_nm
+        As `CrystalImage` holds them.
+    vacancies, displaced : float
+        Shares of columns that are missing, and that are displaced.
+    distance : float
+        By how much, px, in random directions.
+    whole : numpy.ndarray of bool, shape (N,), optional
+        Columns that are neither missing nor displaced.
+    film : array_like, shape (H, W), optional
+
+    Returns
+    -------
+    CrystalImage
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scene = image_columns(
+    ...     np.array([[8.0, 8.0]]),
+    ...     np.array([0]),
+    ...     np.array([1.0]),
+    ...     (16, 16),
+    ...     Imaging(sigma=2.0, dose=100),
+    ...     np.random.default_rng(0),
+    ...     translations=None,
+    ...     spacing=np.inf,
+    ... )
+    >>> scene.columns["snr"].round().tolist()
+    [40.0]
+    """
     fate = rng.random(len(at))
-    gone, moved = fate < vacancies, fate > 1 - displaced
-    distance = np.where(moved, displacement * spacing, 0.0)
+    may = np.ones(len(at), bool) if whole is None else ~whole
+    gone, moved = may & (fate < vacancies), may & (fate > 1 - displaced)
+    moves = np.where(moved, distance, 0.0)
     direction = rng.uniform(0, 2 * math.pi, len(at))
-    at = at + distance[:, None] * np.column_stack([np.sin(direction), np.cos(direction)])
-    imaging = _imaging(relative_sigma * spacing, snr, jitter)
+    at = at + moves[:, None] * np.column_stack([np.sin(direction), np.cos(direction)])
     drawn = np.where(gone, 0.0, intensity)
     image, noise = record(at, drawn, shape, imaging, rng, film=film)
     table = pd.DataFrame(
@@ -140,7 +270,7 @@ def crystal_image(
             "x": at[:, 1],
             "intensity": drawn,
             "site": site,
-            "displaced": distance,
+            "displaced": moves,
             "snr": intensity / noise,
         }
     )
@@ -149,8 +279,9 @@ def crystal_image(
         image,
         table[inside & ~gone].reset_index(drop=True),
         table[inside & gone].reset_index(drop=True),
-        translations @ matrix.T,
+        translations,
         spacing,
+        pixel_size_nm,
     )
 
 

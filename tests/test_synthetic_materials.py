@@ -1,0 +1,173 @@
+"""Structures, their projections and their images are those of the publications."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from stemlib.synthetic import material_image, project
+from stemlib.synthetic.material_images import SCATTERED_NM2, peak_sigma_nm
+from stemlib.synthetic.materials import (
+    MATERIALS,
+    along_beam,
+    monoclinic_zirconia,
+    mowte2_bilayer,
+    strontium_titanate,
+    tmd,
+    wte2_1t_prime,
+)
+from stemlib.synthetic.projection import projected
+
+
+def bonds(atoms, first, second, n):
+    """The n shortest distances from the first atom of a kind to atoms of another."""
+    here = atoms.symbols.search(first)[0]
+    there = atoms.positions[atoms.symbols.search(second)]
+    steps = np.mgrid[-1:2, -1:2, -1:2].reshape(3, -1).T
+    steps = steps[(steps[:, ~atoms.pbc] == 0).all(axis=1)] @ atoms.cell.array
+    distances = np.linalg.norm(there[:, None] + steps - atoms.positions[here], axis=-1)
+    return np.sort(distances.ravel())[:n]
+
+
+@pytest.mark.parametrize(
+    ("atoms", "pair", "expected"),
+    [
+        (tmd("MoTe2"), ("Mo", "Te"), [2.71] * 6),
+        (tmd("WSe2"), ("W", "Se"), [2.53] * 6),
+        (tmd("MoS2"), ("Mo", "S"), [2.41] * 6),
+        (wte2_1t_prime(), ("W", "Te"), [2.71, 2.71, 2.71, 2.82, 2.82, 2.82]),
+        (wte2_1t_prime(), ("W", "W"), [0, 2.85, 2.85]),
+        (strontium_titanate(), ("Ti", "O"), [1.95] * 6),
+        (monoclinic_zirconia(), ("Zr", "O"), [2.05, 2.06, 2.15, 2.16, 2.19, 2.22, 2.28]),
+    ],
+)
+def test_bond_lengths_are_known_ones(atoms, pair, expected):
+    np.testing.assert_allclose(bonds(atoms, *pair, len(expected)), expected, atol=0.03)
+
+
+def test_layers_of_2h_are_turned_and_those_of_3r_are_not():
+    assert sorted(map(sorted, project(tmd("MoS2", layers=2)).columns)) == [[16, 16, 42]] * 2
+    columns = sorted(map(sorted, project(tmd("MoS2", layers=2, stacking="3R")).columns))
+    assert columns == [[16, 16], [16, 16, 42], [42]]
+
+
+def test_projected_zirconia_has_half_the_cell():
+    crystal = project(monoclinic_zirconia())
+    cell = crystal.crystal.cell * crystal.spacing_nm * 10
+    assert sorted(np.linalg.norm(cell, axis=1)) == pytest.approx([5.3173 / 2, 5.1505], abs=1e-4)
+    cosine = cell[0] @ cell[1] / np.prod(np.linalg.norm(cell, axis=1))
+    assert abs(np.degrees(np.arccos(cosine)) - 90) == pytest.approx(9.23, abs=0.01)
+    assert sorted(column for column in crystal.columns) == [(8,)] * 4 + [(40,)] * 2
+
+
+def test_every_structure_keeps_its_density_in_projection():
+    for name, (build, _) in MATERIALS.items():
+        atoms, crystal = build(), projected(name)
+        area = abs(np.linalg.det(crystal.crystal.cell)) * (10 * crystal.spacing_nm) ** 2
+        whole = abs(np.linalg.det(atoms.cell[:2, :2]))
+        assert sum(map(len, crystal.columns)) / area == pytest.approx(len(atoms) / whole)
+
+
+def test_a_body_diagonal_is_projected_along_itself():
+    atoms = along_beam(strontium_titanate(), (1, -1, 0), (0, 1, -1), (1, 1, 1))
+    assert atoms.cell.lengths()[2] == pytest.approx(3.9053 * np.sqrt(3))
+    # Sr and Ti lie on the same lines.
+    assert (22, 38) in [tuple(sorted(column)) for column in project(atoms).columns]
+    with pytest.raises(ValueError, match="right-handed"):
+        along_beam(strontium_titanate(), (1, 0, 0), (0, 1, 0), (0, 0, -1))
+
+
+def test_intensity_goes_as_the_power_of_the_atomic_number():
+    crystal = project(strontium_titanate(), thickness_nm=10, exponent=2.0)
+    expected = np.array([38**2, 22**2 + 8**2, 8**2, 8**2])
+    np.testing.assert_allclose(crystal.crystal.intensities, expected / 38**2)
+    assert crystal.strength == pytest.approx(26 * 38**2)
+
+
+def test_mixed_sites_hold_the_stated_share():
+    crystal = project(mowte2_bilayer(0.3))
+    sites = np.arange(20000) % 2
+    drawn = crystal.intensities(sites, np.random.default_rng(0))
+    low, high = np.unique(drawn.round(6))
+    assert (low / high) == pytest.approx((42**1.7 + 2 * 52**1.7) / (74**1.7 + 2 * 52**1.7), rel=1e-4)
+    assert (drawn > (low + high) / 2).mean() == pytest.approx(0.3, abs=0.01)
+    assert drawn.mean() == pytest.approx(1, abs=0.002)
+
+
+def test_images_have_the_pixel_size_that_is_stated():
+    scene = material_image("MoWTe2 bilayer", (300, 300), pixel_size_nm=0.016, rotation_deg=20, seed=0)
+    lengths = np.linalg.norm(scene.translations, axis=1)
+    np.testing.assert_allclose(lengths, 0.3519 / 0.016)
+    at = scene.columns[["y", "x"]].to_numpy()
+    nearest = cKDTree(at).query(at, k=2)[0][:, 1]
+    assert np.median(nearest) == pytest.approx(0.3519 / np.sqrt(3) / 0.016)
+    assert scene.spacing == pytest.approx(np.median(nearest))
+
+
+def test_defects_are_missing_and_misplaced_as_stated():
+    scene = material_image(
+        "SrTiO3", (400, 400), vacancies=0.1, displaced=0.1, displacement_nm=0.12, jitter_nm=0, seed=3
+    )
+    moved = scene.columns[scene.columns["displaced"] > 0]
+    assert set(moved["displaced"].round(6)) == {6.0}
+    # O columns, sites 2 and 3, stay whole.
+    assert set(scene.missing["site"]) == {0, 1} == set(moved["site"])
+    visible = (scene.columns["site"] < 2).sum() + len(scene.missing)
+    assert len(scene.missing) / visible == pytest.approx(0.1, abs=0.035)
+
+
+def test_counts_follow_from_the_dose():
+    dose, pixel = 1e7, 0.02
+    scene = material_image(
+        "graphene", (200, 200), dose_per_nm2=dose, pixel_size_nm=pixel, background=0, seed=0
+    )
+    strength = 6**1.7 * SCATTERED_NM2 / (2 * np.pi * peak_sigma_nm() ** 2)
+    electrons = scene.image.sum() * dose * pixel**2 * strength
+    expected = dose * SCATTERED_NM2 * 6**1.7 * 38.1 * (200 * pixel) ** 2
+    assert electrons == pytest.approx(expected, rel=0.06)
+
+
+def test_more_dose_more_signal_to_noise():
+    few, many = (material_image(shape=(96, 96), dose_per_nm2=dose, seed=0) for dose in (1e6, 4e6))
+    assert (many.columns["snr"] / few.columns["snr"]).median() == pytest.approx(2, rel=0.02)
+
+
+def test_contamination_and_vacuum():
+    crystalline = np.zeros((128, 128), bool)
+    crystalline[64:] = True
+    scene = material_image(shape=(128, 128), crystalline=crystalline, contamination=0.3, seed=0)
+    clean = material_image(shape=(128, 128), crystalline=crystalline, seed=0)
+    assert scene.columns["y"].min() > 63
+    assert scene.image[:56].mean() > clean.image[:56].mean() + 0.2
+
+
+def test_same_seed_same_image():
+    first, second = (material_image(shape=(64, 64), vacancies=0.1, seed=4).image for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"material": "salt"}, ValueError, "material='salt' is not known.*SrTiO3"),
+        ({"material": 3}, TypeError, "material=3"),
+        ({"pixel_size_nm": 0}, ValueError, "pixel_size_nm=0"),
+        ({"dose_per_nm2": -1}, ValueError, "dose_per_nm2=-1"),
+        ({"convergence_mrad": 0}, ValueError, "convergence_mrad=0"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        material_image(**({"shape": (32, 32), "seed": 0} | arguments))
+
+
+def test_bad_structures_are_named():
+    with pytest.raises(ValueError, match="tungsten=2"):
+        mowte2_bilayer(2)
+    with pytest.raises(ValueError, match="formula='MoO2'"):
+        tmd("MoO2")
+    with pytest.raises(ValueError, match="stacking='AA'"):
+        tmd(layers=2, stacking="AA")
+    tilted = strontium_titanate()
+    tilted.rotate(10, "x", rotate_cell=True)
+    with pytest.raises(ValueError, match="along z"):
+        project(tilted)
