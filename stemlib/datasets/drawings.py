@@ -1,4 +1,4 @@
-"""What was drawn by hand on the atomic-resolution images before any method had run on them."""
+"""What was drawn by hand on the atomic-resolution images before anybody had seen what methods find there."""
 
 import functools
 import json
@@ -83,7 +83,7 @@ def drawn_boundaries(name):
 
 
 def drawn_vacancies(name):
-    """Return the vacancies that were marked on an image, twice, before any method had looked for defects in it.
+    """Return the vacancies that were marked on an image, twice, before anybody had seen what a method finds there.
 
     Parameters
     ----------
