@@ -87,6 +87,7 @@ def find_defects(
     pixel_size_nm=None,
     mask=None,
     dark_columns=False,
+    weights=None,
     seed=0,
     device="auto",
 ):
@@ -117,6 +118,8 @@ def find_defects(
         True where to look.
     dark_columns : bool
         Whether columns are darker than what surrounds them, as in annular bright field.
+    weights : str or pathlib.Path, optional
+        Other weights of the network that finds columns, as `stemlib.find_columns` takes them.
     seed : int
         Of the approximate support vector machine, used with more than 5000 segments.
     device : str
@@ -158,7 +161,7 @@ def find_defects(
     shape = micrograph.image.shape
     mask = check_mask(mask, shape)
     bright = Micrograph(-micrograph.image if dark_columns else micrograph.image, micrograph.pixel_size_nm)
-    columns = find_columns(bright, mask=mask, device=device)
+    columns = find_columns(bright, mask=mask, weights=weights, device=device)
     if len(columns.table) < 4:
         raise ValueError(
             f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"

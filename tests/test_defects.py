@@ -174,6 +174,7 @@ def test_mostly_vacuum_is_told_and_small_images_work():
         ({"false_alarms": 0}, ValueError, "false_alarms=0 must be positive"),
         ({"false_alarms": "many"}, TypeError, "false_alarms must be a number"),
         ({"mask": np.ones((3, 3), bool)}, ValueError, "mask"),
+        ({"weights": "none.safetensors"}, FileNotFoundError, "none.safetensors"),
     ],
 )
 def test_wrong_arguments_are_told(wrong, error, message):
