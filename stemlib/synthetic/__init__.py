@@ -2,6 +2,7 @@
 
 from stemlib.synthetic.crystal_images import CrystalImage, crystal_image
 from stemlib.synthetic.crystals import Crystal, named_crystal, random_crystal
+from stemlib.synthetic.domain_images import DomainImage, domain_image
 from stemlib.synthetic.imaging import Imaging, record, render_columns
 from stemlib.synthetic.loops import LoopScene, loop_micrograph
 from stemlib.synthetic.material_images import material_image
@@ -10,10 +11,12 @@ from stemlib.synthetic.projection import Projection, project
 __all__ = [
     "Crystal",
     "CrystalImage",
+    "DomainImage",
     "Imaging",
     "LoopScene",
     "Projection",
     "crystal_image",
+    "domain_image",
     "loop_micrograph",
     "material_image",
     "named_crystal",

@@ -162,6 +162,36 @@ def strontium_titanate():
     )
 
 
+def lithium_lanthanum_titanate():
+    """Li-poor (Li,La)TiO3 along [100]: layers rich and poor in La by turns, c of 7.75 angstrom in the image.
+
+    Returns
+    -------
+    ase.Atoms
+        ``info["mixed"]``: one in twenty places of the rich layer is empty, one in five of the poor one holds La
+        (our choice between the published extremes).
+
+    References
+    ----------
+    P4/mmm, a 3.875, c 7.75 angstrom: Fourquet, Duroy & Crosnier-Lopez, J. Solid State Chem. 127, 283 (1996),
+    https://doi.org/10.1006/jssc.1996.0385
+
+    Examples
+    --------
+    >>> len(lithium_lanthanum_titanate())
+    10
+    """
+    atoms = crystal(
+        ("La", "Li", "Ti", "O", "O", "O"),
+        [(0, 0, 0), (0, 0, 0.5), (0.5, 0.5, 0.26), (0.5, 0.5, 0), (0.5, 0.5, 0.5), (0.5, 0, 0.235)],
+        spacegroup=123,
+        cellpar=[3.875, 3.875, 7.75, 90, 90, 90],
+    )
+    atoms = along_beam(atoms, (0, 1, 0), (0, 0, 1), (1, 0, 0))
+    atoms.info["mixed"] = {57: (0, 0.05), 3: (57, 0.2)}
+    return atoms
+
+
 def graphene_layer():
     """Graphene along [001].
 
@@ -257,6 +287,7 @@ MATERIALS = {
     "MoS2 monolayer": (lambda: tmd("MoS2"), 0.0),
     "WTe2 1T'": (wte2_1t_prime, 0.0),
     "SrTiO3": (strontium_titanate, 100.0),
+    "LLTO": (lithium_lanthanum_titanate, 100.0),
     "graphene": (graphene_layer, 0.0),
     "ZrO2": (monoclinic_zirconia, 60.0),
 }

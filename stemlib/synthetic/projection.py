@@ -29,7 +29,7 @@ class Projection:
     strength : float
         Sum of Z to the power of `exponent` over the strongest column, all repeats.
     mixed : dict
-        Atomic number -> (the other that may sit in its place, probability).
+        Atomic number -> (the other that may sit in its place, 0 for none, and the probability of that).
     repeats : int
         Of the cell along the beam.
     exponent : float
@@ -80,7 +80,7 @@ def project(atoms, *, thickness_nm=0.0, merge_angstrom=0.3, exponent=EXPONENT):
     ----------
     atoms : ase.Atoms
         Third cell vector along z. ``info["mixed"]``, if there, maps an atomic number to the other that may sit in
-        its place and the probability of that.
+        its place (0 for none) and the probability of that.
     thickness_nm : float
         0 is one repeat along the beam.
     merge_angstrom : float
