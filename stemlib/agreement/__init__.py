@@ -1,6 +1,7 @@
 """Agreement between truth and what was found, or between two labellers: matching, scores and sizes."""
 
 from stemlib.agreement.columns import ColumnMatch, column_spacing, match_columns, score_columns
+from stemlib.agreement.domains import boundary_distance, label_accuracy
 from stemlib.agreement.matching import Match, longer_side, match, pool, touches_edge
 from stemlib.agreement.scores import compare_systems, score, score_images, wilson_interval
 from stemlib.agreement.sizes import axis_errors, compare_sizes, size_statistics
@@ -9,9 +10,11 @@ __all__ = [
     "ColumnMatch",
     "Match",
     "axis_errors",
+    "boundary_distance",
     "column_spacing",
     "compare_sizes",
     "compare_systems",
+    "label_accuracy",
     "longer_side",
     "match",
     "match_columns",
