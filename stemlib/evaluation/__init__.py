@@ -11,6 +11,8 @@ from stemlib.evaluation.columns import (
     match_column_cases,
 )
 from stemlib.evaluation.curves import candidate_curve, recall_at
+from stemlib.evaluation.defect_cases import DefectCase, find_in_defect_cases, load_defect_cases
+from stemlib.evaluation.defects import mark_table, match_marks, rank_labelled, ranking_tables
 from stemlib.evaluation.detection import (
     compare_methods,
     find_in_cases,
@@ -18,6 +20,14 @@ from stemlib.evaluation.detection import (
     match_cases,
     people_table,
     score_table,
+)
+from stemlib.evaluation.drawn_defects import (
+    DEFECT_METHODS,
+    defect_score_table,
+    draw_mowte2,
+    drawn_defects,
+    judge_defects,
+    perfect_crystal_table,
 )
 from stemlib.evaluation.provenance import credit, data_checksums, weight_checksums, weight_files
 from stemlib.evaluation.results import interval_result, published_scores, score_results
@@ -30,7 +40,9 @@ from stemlib.evaluation.sizes import (
 )
 
 __all__ = [
+    "DEFECT_METHODS",
     "ColumnCase",
+    "DefectCase",
     "LoopCase",
     "axis_pairs",
     "axis_table",
@@ -39,24 +51,35 @@ __all__ = [
     "compare_methods",
     "credit",
     "data_checksums",
+    "defect_score_table",
     "density_table",
+    "draw_mowte2",
     "drawn_cases",
+    "drawn_defects",
     "find_in_cases",
     "find_in_column_cases",
+    "find_in_defect_cases",
     "gaussian_fit",
     "interval_result",
+    "judge_defects",
     "load_cases",
     "load_column_cases",
+    "load_defect_cases",
     "load_steel_cases",
     "longer_side_table",
     "machine_boxes",
+    "mark_table",
     "match_cases",
     "match_column_cases",
+    "match_marks",
     "people_table",
+    "perfect_crystal_table",
     "pooled_differences",
     "position_error_table",
     "position_limit",
     "published_scores",
+    "rank_labelled",
+    "ranking_tables",
     "recall_at",
     "score_results",
     "score_table",

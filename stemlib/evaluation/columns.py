@@ -86,14 +86,15 @@ def load_column_cases(name, *, n_images=2, side_px=256, seed=0):
     wanted = images[images["truth"].str.contains("columns") | images["dark_columns"]]
     # One frame of the series is enough.
     wanted = wanted[wanted["select"].fillna(0) == 0]
-    return [_column_case(one, row) for one, row in wanted.iterrows()]
+    return [real_column_case(one, row) for one, row in wanted.iterrows()]
 
 
-def _column_case(name, row):
+def real_column_case(name, row, kind=ColumnCase, **more):
+    """Return the `ColumnCase`, or a subclass of it with further attributes, of a row of `atomic_images`."""
     labelled = bool(row["points"])
     here = bool(row["available"])
     paths = (row["path"], row["points"], row["classes"])
-    return ColumnCase(
+    return kind(
         name=name,
         source=read_atomic_image(name) if here else None,
         labels=atomic_labels(name) if here and labelled else None,
@@ -103,6 +104,7 @@ def _column_case(name, row):
         may_be_shown=row["licence"] != "none",
         pixel_size_sure=bool(row["pixel_size_sure"]),
         paths=tuple(sorted({path for path in paths if path})) if here else (),
+        **more,
     )
 
 
