@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from stemlib.plot import style
-from stemlib.plot.overlays import show_image
+from stemlib.plot.panels import legend_below, marker_size, middle_of, panel_grid, show_image, start_panel
 
 # Marker, colour, size factor, label; shapes differ too, so that grey prints can be read.
 _LOOKS = {
@@ -110,20 +110,14 @@ def columns_figure(panels, *, columns=3, panel_width=3.9, across=30, caption="")
     >>> figure.axes[0].texts[0].get_text()
     'not available'
     """
-    if not panels:
-        raise ValueError("panels is empty; give one ColumnPanel per image")
-    columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
+    columns = max(1, min(columns, len(panels)))
     with style.styled():
-        figure = style.new_figure(columns * panel_width, rows * (panel_width + 0.4) + 0.55, images=True)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        kinds = dict.fromkeys(
-            kind
-            for axes, panel in zip(grid.flat, panels, strict=False)
-            for kind in _draw(axes, panel, across)
+        figure, grid = panel_grid(
+            panels, columns=columns, panel_width=panel_width, title_height=0.4, kind="ColumnPanel"
         )
-        for axes in grid.flat[len(panels) :]:
-            axes.set_axis_off()
+        kinds = dict.fromkeys(
+            kind for axes, panel in zip(grid, panels, strict=True) for kind in _draw(axes, panel, across)
+        )
         handles = [
             Line2D(
                 [], [], marker=marker, color=color, markersize=7, fillstyle="none", mew=1.8, lw=0, label=label
@@ -132,27 +126,16 @@ def columns_figure(panels, *, columns=3, panel_width=3.9, across=30, caption="")
             if kind in kinds
         ]
         if handles:
-            per_row = len(handles) if columns >= 2 else 1
-            legend = figure.legend(handles=handles, loc="outside lower center", ncols=per_row, fontsize=9.5)
-            legend.set_title(caption, prop={"size": 7.5})
-            legend.set_alignment("center")
+            legend_below(figure, handles, caption, per_row=len(handles) if columns >= 2 else 1)
     return figure
 
 
 def _draw(axes, panel, across):
     """Draw one panel and return the kinds of markers in it."""
-    axes.set(xticks=[], yticks=[])
-    axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_title(panel.name + (f"\n{panel.note}" if panel.note else ""), fontsize=8.5)
-    if panel.image is None:
-        axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1), facecolor="#eeeeee")
-        axes.text(0.5, 0.5, "not available", ha="center", va="center", color=style.GREY)
+    if not start_panel(axes, panel.name, panel.note, available=panel.image is not None):
         return []
-    height, width = panel.image.shape
-    spacing = panel.spacing or min(height, width) / across
-    top, left, side = _middle(height, width, across * spacing)
+    spacing = panel.spacing or min(panel.image.shape) / across
+    top, left, side = middle_of(panel.image.shape, across * spacing)
     part = panel.image[top : top + side, left : left + side]
     if panel.is_semantic:
         axes.imshow(part, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
@@ -166,9 +149,7 @@ def _draw(axes, panel, across):
             "missed": panel.truth[~panel.is_found],
             "false": panel.found[~panel.is_true],
         }
-    # Points; a marker is as wide as half a neighbour distance.
-    width_pt = 72 * axes.figure.get_figwidth() / max(1, axes.get_gridspec().ncols) * 0.9
-    size = float(np.clip(0.5 * spacing / side * width_pt, 1.5, 9))
+    size = marker_size(axes, spacing, side)
     for kind, positions in groups.items():
         marker, color, factor, _ = _LOOKS[kind]
         axes.plot(
@@ -183,11 +164,6 @@ def _draw(axes, panel, across):
         )
     axes.set(xlim=(-0.5, part.shape[1] - 0.5), ylim=(part.shape[0] - 0.5, -0.5), aspect="equal")
     return list(groups)
-
-
-def _middle(height, width, wanted):
-    side = int(min(height, width, np.ceil(wanted)))
-    return (height - side) // 2, (width - side) // 2, side
 
 
 def position_error_figure(table):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from stemlib.plot import style
-from stemlib.plot.overlays import show_image
+from stemlib.plot.panels import show_image
 
 _MOST_AVERAGED = 400  # cells: more do not make the picture any smoother
 _MOST_ARROWS = 20  # along a side

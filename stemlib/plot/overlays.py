@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Rectangle
 
 from stemlib.plot import style
+from stemlib.plot.panels import legend_below, panel_grid, show_image, start_panel
 
 _FOUND, _MISSED, _FALSE, _OTHER = "found", "missed", "false", "on another class"
 _LOOKS = {
@@ -95,17 +96,13 @@ def overlay_figure(panels, *, columns=3, panel_width=4.2, truth="set A", caption
     >>> figure.axes[0].texts[0].get_text()
     'not available'
     """
-    if not panels:
-        raise ValueError("panels is empty; give one Panel per image")
-    columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
+    columns = max(1, min(columns, len(panels)))
     with style.styled():
-        figure = style.new_figure(columns * panel_width, rows * (panel_width + 0.45) + 0.55, images=True)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, panel in zip(grid.flat, panels, strict=False):
+        figure, grid = panel_grid(
+            panels, columns=columns, panel_width=panel_width, title_height=0.45, kind="Panel"
+        )
+        for axes, panel in zip(grid, panels, strict=True):
             _draw_panel(axes, panel)
-        for axes in grid.flat[len(panels) :]:
-            axes.set_axis_off()
         handles = [
             Line2D(
                 [],
@@ -117,30 +114,16 @@ def overlay_figure(panels, *, columns=3, panel_width=4.2, truth="set A", caption
                 label=label.format(truth=truth),
             )
             for kind, (color, line, _, label) in _LOOKS.items()
-            if kind != _OTHER
-            or any(axes.findobj(lambda artist: artist.get_gid() == _OTHER) for axes in grid.flat)
+            if kind != _OTHER or any(axes.findobj(lambda artist: artist.get_gid() == _OTHER) for axes in grid)
         ]
-        _legend_below(figure, handles, caption, columns)
+        per_row = len(handles) if columns >= 3 else columns
+        legend_below(figure, handles, caption, per_row=per_row, size=10, caption_size=8)
     return figure
 
 
-def _legend_below(figure, handles, caption, columns):
-    per_row = len(handles) if columns >= 3 else 2 if columns == 2 else 1
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=per_row, fontsize=10)
-    if caption:
-        legend.set_title(caption, prop={"size": 8})
-        legend.set_alignment("center")
-
-
 def _draw_panel(axes, panel):
-    axes.set(xticks=[], yticks=[])
-    axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_title(style.short_name(panel.name, 46) + (f"\n{panel.note}" if panel.note else ""), fontsize=8.5)
-    if panel.image is None:
-        axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1), facecolor="#eeeeee")
-        axes.text(0.5, 0.5, "not available", ha="center", va="center", color=style.GREY)
+    name = style.short_name(panel.name, 46)
+    if not start_panel(axes, name, panel.note, available=panel.image is not None):
         return
     show_image(axes, panel.image, panel.pixel_size_nm)
     for box, found in zip(panel.truth.to_dict("records"), panel.is_found, strict=True):
@@ -149,15 +132,6 @@ def _draw_panel(axes, panel):
     flags = zip(panel.found.to_dict("records"), panel.is_true, panel.on_class, strict=True)
     for loop, is_true, on_class in flags:
         _draw_ellipse(axes, loop, _FOUND if is_true else _OTHER if on_class > 0 else _FALSE)
-
-
-def show_image(axes, image, pixel_size_nm=None):
-    """Show a micrograph in grey, cut at its percentiles 0.5 and 99.5, with a scale bar if its scale is given."""
-    low, high = np.percentile(image, [0.5, 99.5])
-    axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="antialiased")
-    axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
-    if pixel_size_nm is not None:
-        style.add_scale_bar(axes, image.shape, pixel_size_nm)
 
 
 def _draw_ellipse(axes, loop, kind):
