@@ -12,7 +12,7 @@ from stemlib.evaluation.columns import (
 )
 from stemlib.evaluation.curves import candidate_curve, recall_at
 from stemlib.evaluation.defect_cases import DefectCase, find_in_defect_cases, load_defect_cases
-from stemlib.evaluation.defects import mark_table, match_marks, rank_labelled, ranking_tables
+from stemlib.evaluation.defects import known_defect_table, match_known, rank_labelled, ranking_tables
 from stemlib.evaluation.detection import (
     compare_methods,
     find_in_cases,
@@ -20,14 +20,6 @@ from stemlib.evaluation.detection import (
     match_cases,
     people_table,
     score_table,
-)
-from stemlib.evaluation.domain_cases import DomainCase, load_domain_cases
-from stemlib.evaluation.domains import (
-    domain_score,
-    domain_score_table,
-    find_in_domain_cases,
-    twin_table,
-    zirconia_particle,
 )
 from stemlib.evaluation.drawn_defects import (
     DEFECT_METHODS,
@@ -37,7 +29,13 @@ from stemlib.evaluation.drawn_defects import (
     judge_defects,
     perfect_crystal_table,
 )
-from stemlib.evaluation.provenance import credit, data_checksums, weight_checksums, weight_files
+from stemlib.evaluation.provenance import (
+    credit,
+    data_checksums,
+    file_checksum,
+    weight_checksums,
+    weight_files,
+)
 from stemlib.evaluation.results import interval_result, published_scores, score_results
 from stemlib.evaluation.sizes import (
     density_table,
@@ -48,10 +46,9 @@ from stemlib.evaluation.sizes import (
 )
 
 __all__ = [
-    "DEFECT_METHODS",
     "ColumnCase",
+    "DEFECT_METHODS",
     "DefectCase",
-    "DomainCase",
     "LoopCase",
     "axis_pairs",
     "axis_table",
@@ -62,29 +59,26 @@ __all__ = [
     "data_checksums",
     "defect_score_table",
     "density_table",
-    "domain_score",
-    "domain_score_table",
     "draw_mowte2",
     "drawn_cases",
     "drawn_defects",
+    "file_checksum",
     "find_in_cases",
     "find_in_column_cases",
     "find_in_defect_cases",
-    "find_in_domain_cases",
     "gaussian_fit",
     "interval_result",
     "judge_defects",
+    "known_defect_table",
     "load_cases",
     "load_column_cases",
     "load_defect_cases",
-    "load_domain_cases",
     "load_steel_cases",
     "longer_side_table",
     "machine_boxes",
-    "mark_table",
     "match_cases",
     "match_column_cases",
-    "match_marks",
+    "match_known",
     "people_table",
     "perfect_crystal_table",
     "pooled_differences",
@@ -98,8 +92,6 @@ __all__ = [
     "score_table",
     "size_objects",
     "size_table",
-    "twin_table",
     "weight_checksums",
     "weight_files",
-    "zirconia_particle",
 ]

@@ -117,84 +117,104 @@ def _precision_of_ranking(ranked, seed):
     }
 
 
-def match_marks(case, defects):
-    """Match marked vacancies with defects, one to one within a nearest-neighbour distance.
+def match_known(case, defects):
+    """Match known defects with found ones, one to one within a nearest-neighbour distance.
 
     Parameters
     ----------
     case : DefectCase
-        With marks.
+        With marks, or with labels: then the labelled minority is what is known, inside the polygon.
     defects : stemlib.defects.Defects
 
     Returns
     -------
-    marks : pandas.DataFrame
-        The marks with `is_found`.
-    is_marked : numpy.ndarray of bool
-        For every row of the table of defects, whether it is on a mark.
-    is_undecided : numpy.ndarray of bool
-        Whether it lies where nothing was marked on purpose.
+    known : pandas.DataFrame
+        `y`, `x` px, `kind`, `certainty` and `is_found`.
+    is_known : numpy.ndarray of bool
+        For every row of the table of defects, whether it is on a known one.
+    counts : numpy.ndarray of bool
+        Whether it is known, or lies where all defects should be: inside the polygon, in no undecided area.
 
     Raises
     ------
     ValueError
-        If the case has no marks.
+        If the case has neither.
 
     Examples
     --------
     >>> import stemlib
     >>> from stemlib.evaluation import load_defect_cases
     >>> case = load_defect_cases("synthetic", side_px=128)[1]
-    >>> marks, is_marked, _ = match_marks(case, stemlib.find_defects(case.source))
-    >>> bool(marks["is_found"].all()), bool(is_marked.all())
+    >>> known, is_known, _ = match_known(case, stemlib.find_defects(case.source))
+    >>> bool(known["is_found"].all()), bool(is_known.all())
     (True, True)
     """
-    if case.marks is None:
-        raise ValueError(f"case {case.name!r} has no marked vacancies")
     at = defects.table[["y", "x"]].to_numpy(float)
+    counts = np.ones(len(at), bool)
+    if case.marks is not None:
+        known = case.marks[["y", "x", "kind", "certainty"]]
+        for polygon in case.undecided:
+            counts &= ~points_in_poly(at, polygon)
+    elif case.sites:
+        known = case.labels.loc[case.labels["is_minority"], ["y", "x"]]
+        known = known.assign(kind="minority column", certainty="as labelled").reset_index(drop=True)
+        if case.region is not None:
+            known = known[points_in_poly(known[["y", "x"]], case.region)].reset_index(drop=True)
+            counts &= points_in_poly(at, case.region)
+    else:
+        raise ValueError(f"case {case.name!r} has neither marked vacancies nor labelled minority columns")
     columns = defects.columns.loc[~defects.columns["is_empty"], ["y", "x"]]
-    matched = match_columns(case.marks, at, reach_px=column_spacing(columns))
-    undecided = np.zeros(len(at), bool)
-    for polygon in case.undecided:
-        undecided |= points_in_poly(at, polygon)
-    return case.marks.assign(is_found=matched.is_found), matched.is_true, undecided
+    matched = match_columns(known, at, reach_px=column_spacing(columns))
+    return known.assign(is_found=matched.is_found), matched.is_true, counts | matched.is_true
 
 
-def mark_table(cases, found):
-    """Return how many of the marked vacancies are found, by kind and certainty.
+def known_defect_table(cases, found):
+    """Return how many of the known defects are found, by kind and certainty, and how many others.
 
     Parameters
     ----------
     cases : iterable of DefectCase
-        Those without marks are passed over.
+        Those of which nothing is known are passed over; of controls, all found ones are others.
     found : dict of str to stemlib.defects.Defects
 
     Returns
     -------
     pandas.DataFrame
-        `image`, `kind`, `certainty`, `n_marked`, `n_found` and `recall` with `_low` and `_high`, by kind and
-        certainty, and for all of a kind ("any").
+        `image`, `kind`, `certainty`, `n_known`, `n_found`, `recall` with `_low` and `_high`, by kind and certainty
+        and for all of a kind ("any"); in rows of kind "other", `n_found` are the defects found where none is known.
 
     Examples
     --------
     >>> from stemlib.evaluation import DefectCase
-    >>> mark_table([DefectCase("not here", None)], {}).empty
+    >>> known_defect_table([DefectCase("not here", None)], {}).empty
     True
     """
     rows = []
     for case in cases:
-        if case.marks is None or case.name not in found:
+        if case.name not in found:
             continue
-        marks, _, _ = match_marks(case, found[case.name])
-        for kind in dict.fromkeys(marks["kind"]):
-            of_kind = marks[marks["kind"] == kind]
-            for certainty in ("any", *dict.fromkeys(of_kind["certainty"])):
-                some = of_kind if certainty == "any" else of_kind[of_kind["certainty"] == certainty]
-                hits = int(some["is_found"].sum())
-                low, high = wilson_interval(hits, len(some))
-                rows.append(
-                    {"image": case.name, "kind": kind, "certainty": certainty}
-                    | {"n_marked": len(some), "n_found": hits, "recall": hits / len(some)}
-                    | {"recall_low": low, "recall_high": high}
-                )
+        others = len(found[case.name].table)
+        if not case.is_control:
+            known, is_known, counts = match_known(case, found[case.name])
+            others = int((counts & ~is_known).sum())
+            rows += [{"image": case.name} | row for row in _known_rows(known)]
+        rows.append({"image": case.name, "kind": "other", "certainty": "any", "n_found": others})
     return pd.DataFrame(rows)
+
+
+def _known_rows(known):
+    for kind in dict.fromkeys(known["kind"]):
+        of_kind = known[known["kind"] == kind]
+        for certainty in ("any", *dict.fromkeys(of_kind["certainty"])):
+            some = of_kind if certainty == "any" else of_kind[of_kind["certainty"] == certainty]
+            hits = int(some["is_found"].sum())
+            low, high = wilson_interval(hits, len(some))
+            yield {
+                "kind": kind,
+                "certainty": certainty,
+                "n_known": len(some),
+                "n_found": hits,
+                "recall": hits / len(some),
+                "recall_low": low,
+                "recall_high": high,
+            }

@@ -111,7 +111,33 @@ def weight_checksums(files):
     >>> len(weight_checksums(weight_files(methods=["fcn"]))["loop_fcn.safetensors"])
     64
     """
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files.values()}
+    return {name: digest for path in files.values() for name, digest in file_checksum(path).items()}
+
+
+def file_checksum(path):
+    """Return the name of a file -> its sha256.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+
+    Returns
+    -------
+    dict of str to str
+        Empty for a folder, as some formats of microscopy are.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+
+    Examples
+    --------
+    >>> list(file_checksum(weight_files(methods=["fcn"])["fcn"]))
+    ['loop_fcn.safetensors']
+    """
+    path = Path(path)
+    return {} if path.is_dir() else {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def data_checksums(cases, more=()):

@@ -95,14 +95,14 @@ def test_images_that_are_not_at_hand_are_ranked_as_not_available(monkeypatch, tm
     assert evaluation.find_in_defect_cases(cases) == {}
     ranking, curves = evaluation.ranking_tables(cases, {})
     assert len(ranking) == 9 and ranking["average_precision"].isna().all() and curves.empty
-    assert evaluation.mark_table(cases, {}).empty
+    assert evaluation.known_defect_table(cases, {}).empty
 
 
 def test_labels_and_marks_are_needed_for_what_they_are_for():
     with pytest.raises(ValueError, match="'nothing' has no labelled columns"):
         evaluation.rank_labelled(DefectCase("nothing", None), None)
-    with pytest.raises(ValueError, match="'nothing' has no marked vacancies"):
-        evaluation.match_marks(DefectCase("nothing", None), None)
+    with pytest.raises(ValueError, match="'nothing' has neither marked vacancies nor labelled minority"):
+        evaluation.match_known(DefectCase("nothing", None), defects_of(np.empty((0, 3))))
     with pytest.raises(ValueError, match="name='six' must be 'atomic' or 'synthetic'"):
         evaluation.load_defect_cases("six")
 
@@ -114,12 +114,12 @@ def test_marks_are_found_one_to_one_within_a_spacing_and_what_is_undecided_is_to
     case = labelled_case([], marks=marks, undecided=undecided)
     at = [[23.0, 22.0], [24.0, 20.0], [50.0, 59.0], [91.0, 20.0], [80.0, 80.0]]
     found = defects_of(np.column_stack([GRID, np.zeros(81)]), at)
-    matched, is_marked, is_undecided = evaluation.match_marks(case, found)
-    assert matched["is_found"].tolist() == [True, True, False]
-    assert is_marked.tolist() == [True, False, True, False, False]
-    assert is_undecided.tolist() == [False, False, False, False, True]
-    table = evaluation.mark_table([case], {case.name: found}).set_index(["kind", "certainty"])
-    assert table["n_marked"].to_dict() == {
+    known, is_known, counts = evaluation.match_known(case, found)
+    assert known["is_found"].tolist() == [True, True, False]
+    assert is_known.tolist() == [True, False, True, False, False]
+    assert counts.tolist() == [True, True, True, True, False]
+    table = evaluation.known_defect_table([case], {case.name: found}).set_index(["kind", "certainty"])
+    assert table["n_known"].dropna().to_dict() == {
         ("missing", "any"): 1,
         ("missing", "sure"): 1,
         ("half", "any"): 2,
@@ -127,6 +127,19 @@ def test_marks_are_found_one_to_one_within_a_spacing_and_what_is_undecided_is_to
         ("half", "doubtful"): 1,
     }
     assert table.loc[("half", "any"), "recall"] == 0.5
+    assert table.loc[("other", "any"), "n_found"] == 2
+
+
+def test_known_dopants_are_the_minority_inside_the_polygon_and_all_is_other_in_a_control():
+    region = np.array([[5, 5], [5, 95], [55, 95], [55, 5]], float)
+    case = labelled_case([3, 40, 80], region=region)
+    found = defects_of(np.column_stack([GRID, np.zeros(81)]), [GRID[3] + 1, GRID[80], GRID[20]])
+    known, is_known, counts = evaluation.match_known(case, found)
+    assert known["is_found"].tolist() == [True, False]
+    assert is_known.tolist() == [True, False, False] and counts.tolist() == [True, False, True]
+    control = DefectCase("control", case.source, is_control=True)
+    table = evaluation.known_defect_table([control], {"control": found})
+    assert table[["image", "kind", "n_found"]].to_numpy().tolist() == [["control", "other", 3]]
 
 
 def test_drawn_images_hold_dopants_vacancies_and_a_control():
