@@ -21,6 +21,14 @@ from stemlib.evaluation.detection import (
     people_table,
     score_table,
 )
+from stemlib.evaluation.domain_cases import DomainCase, load_domain_cases
+from stemlib.evaluation.domains import (
+    domain_score,
+    domain_score_table,
+    find_in_domain_cases,
+    twin_table,
+    zirconia_particle,
+)
 from stemlib.evaluation.drawn_defects import (
     DEFECT_METHODS,
     defect_score_table,
@@ -46,9 +54,10 @@ from stemlib.evaluation.sizes import (
 )
 
 __all__ = [
-    "ColumnCase",
     "DEFECT_METHODS",
+    "ColumnCase",
     "DefectCase",
+    "DomainCase",
     "LoopCase",
     "axis_pairs",
     "axis_table",
@@ -59,6 +68,8 @@ __all__ = [
     "data_checksums",
     "defect_score_table",
     "density_table",
+    "domain_score",
+    "domain_score_table",
     "draw_mowte2",
     "drawn_cases",
     "drawn_defects",
@@ -66,6 +77,7 @@ __all__ = [
     "find_in_cases",
     "find_in_column_cases",
     "find_in_defect_cases",
+    "find_in_domain_cases",
     "gaussian_fit",
     "interval_result",
     "judge_defects",
@@ -73,6 +85,7 @@ __all__ = [
     "load_cases",
     "load_column_cases",
     "load_defect_cases",
+    "load_domain_cases",
     "load_steel_cases",
     "longer_side_table",
     "machine_boxes",
@@ -92,6 +105,8 @@ __all__ = [
     "score_table",
     "size_objects",
     "size_table",
+    "twin_table",
     "weight_checksums",
     "weight_files",
+    "zirconia_particle",
 ]
