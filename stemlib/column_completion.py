@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from stemlib.additional_columns import places_between
 from stemlib.column_fitting import fit_columns
 from stemlib.column_heights import fit_heights
-from stemlib.contrast import places_between
 from stemlib.majority import clipped_scatter
 from stemlib.sites import assign_sites
 

@@ -2,20 +2,25 @@
 
 import math
 
+import cv2
 import numba
 import numpy as np
 
 from stemlib._peaks import add, draw, profile, span
 
 _SWEEPS = 4
-_RADIUS = 0.9  # over the spacing: of the disc in which a peak is fitted, with its neighbours taken off
+_RADIUS = 0.9  # over the spacing: of the disc in which a peak is first fitted, with its neighbours taken off
+_ROUNDS = 2  # of fits on the common background
+_SMOOTH = 1.0  # over the spacing: standard deviation over which that is smoothed
+_REACH = 2.5  # standard deviations of a peak in which it is fitted there
 
 
 def fit_heights(image, positions, sigma, spacing):
-    """Fit heights of Gaussian peaks at fixed positions, on a background of its own around each.
+    """Fit heights of Gaussian peaks at fixed positions, each beside its neighbours.
 
-    As nothing but heights and backgrounds is fitted, the height where no column is has no bias towards noise that
-    happens to look like one: its mean is 0.
+    Heights are first fitted on a background of its own around each peak, then all together on what is left over,
+    smoothed: a background that many pixels tell adds less noise where peaks overlap. As nothing but heights and
+    background is fitted, the height where no column is has no bias towards noise that happens to look like one.
 
     Parameters
     ----------
@@ -26,7 +31,7 @@ def fit_heights(image, positions, sigma, spacing):
     sigma : float
         Standard deviation of the peaks, px.
     spacing : float
-        Distance of neighbouring columns, px. A peak is fitted within a disc of 0.9 times that radius.
+        Distance of neighbouring columns, px.
 
     Returns
     -------
@@ -44,18 +49,30 @@ def fit_heights(image, positions, sigma, spacing):
     [2.0, 1.0, 0.0]
     """
     positions = np.array(positions, dtype=float).reshape(-1, 2)
-    heights, errors = np.zeros(len(positions)), np.full(len(positions), np.nan)
+    heights, seen = np.zeros(len(positions)), np.zeros(len(positions), bool)
     image = np.ascontiguousarray(image, np.float64)
     for _ in range(_SWEEPS):
         model = np.zeros(image.shape)
         draw(model, positions, heights, sigma)
-        _sweep(image, model, positions, heights, errors, sigma, _RADIUS * spacing)
-    heights[np.isnan(errors)] = np.nan
+        _sweep(image, model, positions, heights, seen, sigma, _RADIUS * spacing)
+    errors = np.full(len(positions), np.nan)
+    for _ in range(_ROUNDS):
+        rest = leftover(image, positions, heights, sigma, spacing)
+        for _ in range(_SWEEPS):
+            _sweep_on_background(rest, positions, heights, errors, sigma)
+    heights[~seen], errors[~seen] = np.nan, np.nan
     return heights, errors
 
 
+def leftover(image, positions, heights, sigma, spacing):
+    """What peaks and the smooth background do not explain of an image: (H, W) float64."""
+    rest = np.array(image, np.float64)
+    draw(rest, positions, -heights, sigma)
+    return rest - cv2.GaussianBlur(rest, (0, 0), _SMOOTH * spacing, borderType=cv2.BORDER_REFLECT)
+
+
 @numba.njit(cache=True)
-def _sweep(image, model, positions, heights, errors, sigma, radius):
+def _sweep(image, model, positions, heights, seen, sigma, radius):
     """Improve each height once, in place: least squares of a peak and a background within a disc around it."""
     for k in range(len(positions)):
         y, x = positions[k]
@@ -79,5 +96,26 @@ def _sweep(image, model, positions, heights, errors, sigma, radius):
             continue
         height = (count * product - peaks * total) / determinant
         add(model, y, x, height - heights[k], sigma)
-        heights[k] = height
-        errors[k] = math.sqrt(count / determinant)
+        heights[k], seen[k] = height, True
+
+
+@numba.njit(cache=True)
+def _sweep_on_background(rest, positions, heights, errors, sigma):
+    """Improve each height once, in place: least squares of a peak, what all others leave over being given."""
+    for k in range(len(positions)):
+        y, x = positions[k]
+        top, bottom = span(y, _REACH * sigma, rest.shape[0])
+        left, right = span(x, _REACH * sigma, rest.shape[1])
+        down, along = profile(y, top, bottom, sigma), profile(x, left, right, sigma)
+        squares, product = 0.0, 0.0
+        for i in range(len(down)):
+            for j in range(len(along)):
+                peak = down[i] * along[j]
+                squares += peak * peak
+                product += peak * rest[top + i, left + j]
+        if squares < 1e-3:
+            continue
+        step = product / squares
+        add(rest, y, x, -step, sigma)
+        heights[k] += step
+        errors[k] = 1 / math.sqrt(squares)

@@ -7,6 +7,9 @@ from scipy.spatial import cKDTree
 
 COLUMNS = ["y", "x", "kind", "score", "p_value", "flagged_by", "intensity_ratio", "offset"]
 _MOVED = 0.9  # over the spacing: an additional column so close to an empty site has moved off it
+_SHARED = (
+    1.25  # columns' worth of intensity: a peak that holds more, beside an empty site, hides the site's column
+)
 _BESIDE = 1.2  # over the spacing: so close to a defect, its neighbours are changed by it
 _WEAKER = 0.25  # of the logarithm of a chance: so much weaker is what a defect does to its neighbours
 _LINKED = 1.6  # over the spacing, between links of a chain
@@ -18,7 +21,8 @@ _SMALLEST_LOG = -1e4 * np.log(10)
 def join_parts(places, segments, flagged_segments, spacing):
     """Join what the contrast part and the Patterson part flagged.
 
-    A column beside an empty site has moved off it. Weak changes beside a strong defect are part of it. Segments that
+    A column beside an empty site has moved off it; so has one that stands so close to a neighbour of that site that
+    both show as one peak. Weak changes beside a strong defect are part of it. Segments that
     show a defect of the contrast part are explained by it; of the others, the fewest points that explain them all are
     defects of structure.
 
@@ -42,7 +46,10 @@ def join_parts(places, segments, flagged_segments, spacing):
         shown = segments.showing(rows[["y", "x"]].to_numpy())
         rows["flagged_by"] = ["both" if flagged_segments[s].any() else "contrast" for s in shown]
         explained = np.zeros(len(flagged_segments), bool)
-        explained[np.concatenate([np.asarray(s, int) for s in [*shown, []]]).astype(int)] = True
+        known = places[["y", "x"]].to_numpy() if places is not None else []
+        explained[
+            np.concatenate([np.asarray(s, int) for s in [*segments.showing(known), []]]).astype(int)
+        ] = True
         found = _structure(segments, flagged_segments & ~explained)
         rows = pd.concat([rows, found], ignore_index=True) if len(rows) else found
     rows["score"] = score_of(rows["log_p"])
@@ -116,21 +123,31 @@ def _joined(places, spacing):
         rows["log_p"].to_numpy(),
     )
     offset, dropped = rows["offset"].to_numpy(float).copy(), np.zeros(len(rows), bool)
+    has_moved = dropped.copy()
     pairs = cKDTree(at).query_pairs(_BESIDE * spacing, output_type="ndarray")
     distance = np.linalg.norm(at[pairs[:, 0]] - at[pairs[:, 1]], axis=1)
     for (first, second), apart in sorted(zip(pairs.tolist(), distance, strict=True), key=lambda p: p[1]):
         if dropped[first] or dropped[second]:
             continue
-        kinds = {kind[first]: first, kind[second]: second}
-        if set(kinds) == {"missing", "additional"} and apart <= _MOVED * spacing:
-            moved, left = kinds["additional"], kinds["missing"]
-            kind[moved], offset[moved], dropped[left] = "displaced", apart, True
+        for left, moved in ((first, second), (second, first)):
+            free = kind[left] == "missing" and not has_moved[moved]
+            if free and _holds_column(rows.iloc[moved], apart, spacing):
+                kind[moved], offset[moved] = "displaced", apart
+                dropped[left] = has_moved[moved] = True
+                break
     # Rows are in the order of their chances: the stronger of a pair comes first.
     for first, second in np.sort(pairs, axis=1).tolist():
         beside = kind[second] in ("displaced", "dim", "bright")
         if beside and not dropped[first] and log_p[second] > _WEAKER * log_p[first]:
             dropped[second] = True
     return rows.assign(kind=kind, offset=offset)[~dropped].reset_index(drop=True)
+
+
+def _holds_column(row, apart, spacing):
+    """Whether the column of an empty site so far away is this one, or hides in its peak."""
+    if row["kind"] == "additional":
+        return apart <= _MOVED * spacing
+    return row["kind"] in ("bright", "displaced") and row["content"] >= _SHARED
 
 
 def _structure(segments, unexplained):

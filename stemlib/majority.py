@@ -13,7 +13,7 @@ LEAST_SHARE = 0.15  # of the values at a level, for it to be normal
 _LEAST_APART = 2.5  # standard deviations between two levels
 _MARGIN = 10.0  # by which Schwarz's criterion must be better for several levels than for one
 _ROUNDS = 40
-_FEWEST_SCORES = 30
+FEWEST_SCORES = 30  # from which a tail can be learnt
 _SET_ASIDE = 1e-3  # chance of a score that is not counted among the majority
 _HEAVY = 0.2  # shape of the generalised Pareto distribution of the tail; 0 would be exponential
 _TAIL = (0.85, 0.98)  # quantiles between which scores tell how their tail falls off
@@ -171,17 +171,17 @@ def log_chances(scores, doubtful=None):
     """
     scores = np.asarray(scores, float)
     start = np.ones(len(scores), bool) if doubtful is None else ~np.asarray(doubtful, bool)
-    if start.sum() < _FEWEST_SCORES or np.ptp(scores[start]) == 0:
+    if start.sum() < FEWEST_SCORES or np.ptp(scores[start]) == 0:
         return np.zeros(len(scores))
     kept = start
     for _ in range(_ROUNDS):
         shape, low, scale = _matched_gamma(scores[kept])
         log_p = stats.gamma.logsf((scores - low) / scale, shape)
         before, kept = kept, start & (log_p > np.log(_SET_ASIDE))
-        if (kept == before).all() or kept.sum() < _FEWEST_SCORES:
+        if (kept == before).all() or kept.sum() < FEWEST_SCORES:
             break
     log_p = np.where(np.isfinite(log_p), log_p, -shape - (scores - low) / scale)
-    kept = kept if kept.sum() >= _FEWEST_SCORES else start
+    kept = kept if kept.sum() >= FEWEST_SCORES else start
     first, last = np.quantile(scores[kept], _TAIL)
     excess = scores[kept & (scores > first)] - first
     # Maximum likelihood of an exponential tail, scores beyond `last` counted as at least that large.

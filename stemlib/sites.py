@@ -36,6 +36,9 @@ class Sites:
         Of that column from the site, px; NaN where none is.
     additional : numpy.ndarray of int, shape (M,)
         Columns within the crystal that are on no site.
+    beyond : numpy.ndarray, shape (K, 2)
+        Sites within a spacing beyond the image's edge, where the crystal goes on: (y, x) px.
+    beyond_kind : numpy.ndarray of int, shape (K,)
     """
 
     fractions: np.ndarray
@@ -44,6 +47,8 @@ class Sites:
     columns: np.ndarray
     offsets: np.ndarray
     additional: np.ndarray
+    beyond: np.ndarray
+    beyond_kind: np.ndarray
 
 
 def assign_sites(positions, lattice, spacing):
@@ -98,7 +103,9 @@ def assign_sites(positions, lattice, spacing):
     member = np.zeros(len(expected), bool)
     shown = away < 0
     on_site = np.linalg.norm(offsets[shown], axis=1) < _ON_SITE * spacing
-    member[shown] = _in_crystal(expected[shown], kind[shown], on_site)
+    member[shown] = _in_crystal(expected[shown], expected[shown], kind[shown], on_site)
+    goes_on = np.flatnonzero(~shown)
+    goes_on = goes_on[_in_crystal(expected[goes_on], expected[shown], kind[shown], on_site)]
     additional = np.setdiff1d(np.arange(len(positions)), column[taken])
     if len(additional) and member.any():
         distance, nearest = cKDTree(expected).query(positions[additional])
@@ -106,7 +113,16 @@ def assign_sites(positions, lattice, spacing):
         additional = additional[
             surrounded(positions[additional], expected[member & taken], spacing, lattice.shape)
         ]
-    return Sites(found, kind[member], local[member], column[member], offsets[member], additional)
+    return Sites(
+        found,
+        kind[member],
+        local[member],
+        column[member],
+        offsets[member],
+        additional,
+        local[goes_on],
+        kind[goes_on],
+    )
 
 
 def surrounded(points, occupied, spacing, shape):
@@ -234,16 +250,16 @@ def _one_to_one(sites, columns, reach):
     return result
 
 
-def _in_crystal(expected, kind, on_site):
-    """Which sites lie in the crystal: around them, most sites of a kind have their column where it should be.
+def _in_crystal(points, expected, kind, on_site):
+    """Which points lie in the crystal: around them, most sites of a kind have their column where it should be.
 
     One kind will do: a phase that leaves the other sites empty has the same lattice.
     """
-    result = np.zeros(len(expected), bool)
+    result = np.zeros(len(points), bool)
     for one in np.unique(kind):
         members = np.flatnonzero(kind == one)
         if len(members) > _NEIGHBOURS:
-            _, near = cKDTree(expected[members]).query(expected, k=_NEIGHBOURS)
+            _, near = cKDTree(expected[members]).query(points, k=_NEIGHBOURS)
             result |= on_site[members[near]].mean(axis=1) >= _LEAST_ORDERED
     return result
 

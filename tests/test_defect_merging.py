@@ -12,7 +12,7 @@ SPACING = 10.0
 
 def places(*rows):
     table = pd.DataFrame(rows, columns=["y", "x", "kind", "log_p"])
-    return table.assign(column=-1, site=0, intensity_ratio=0.1, offset=0.2)
+    return table.assign(column=-1, site=0, intensity_ratio=0.1, content=0.1, offset=0.2)
 
 
 def windows(defects, spread=0.0):
@@ -33,6 +33,20 @@ def test_a_column_beside_an_empty_site_has_moved_off_it():
     moved = table.iloc[1]
     assert (moved["y"], moved["x"]) == (53, 55)
     assert moved["offset"] == pytest.approx(np.hypot(3, 5))
+
+
+def test_a_peak_that_holds_two_columns_hides_that_of_one_empty_site_beside_it():
+    rows = places(
+        (50, 50, "missing", -40.0),
+        (50, 59, "bright", -30.0),
+        (50, 68, "missing", -40.0),
+        (90, 90, "missing", -35.0),
+        (90, 99, "displaced", -30.0),
+    )
+    table = join_parts(rows.assign(content=[0, 1.8, 0, 0, 1.1]), None, None, SPACING)
+    assert sorted(table["kind"]) == ["displaced", "displaced", "missing", "missing"]
+    assert table.loc[table["x"] == 59, ["kind", "offset"]].to_numpy().tolist() == [["displaced", 9.0]]
+    assert not ((table["x"] == 50) & (table["y"] == 50)).any()
 
 
 def test_weak_changes_beside_a_strong_defect_belong_to_it_and_other_vacancies_do_not():
