@@ -1,0 +1,54 @@
+import exploring
+import ipywidgets
+import numpy as np
+import pandas as pd
+import pytest
+from IPython.display import Image
+from matplotlib.figure import Figure
+
+from stemlib.micrograph import Micrograph
+
+
+@pytest.fixture(scope="module", params=exploring.ANALYSES)
+def analysis(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def micrograph(analysis):
+    return Micrograph(exploring.drawn(analysis, 1), 0.02)
+
+
+def test_every_finder_gives_a_picture_numbers_and_a_table(analysis, micrograph, tmp_path):
+    findings = exploring.find(analysis, micrograph, "drawn")
+    assert isinstance(findings.figure, Figure)
+    assert all(np.isfinite(result["value"]) for result in findings.results)
+    findings.to_csv(tmp_path / "table.csv")
+    assert len(pd.read_csv(tmp_path / "table.csv", comment="#")) == len(findings.table) > 0
+    assert exploring.picture(findings.figure).data.startswith(b"\x89PNG")
+
+
+def test_every_finder_has_a_form_whose_button_runs_it(analysis, micrograph, monkeypatch):
+    shown = []
+    monkeypatch.setattr(exploring, "display", lambda *things: shown.extend(things))
+    tabs = exploring.explorer(micrograph, analysis)
+    page = tabs.children[tabs.selected_index]
+    assert tabs.titles[tabs.selected_index] == analysis
+    assert not shown
+    page.manual_button.click()
+    assert [type(thing) for thing in shown] == [Image, pd.DataFrame]
+    assert {child.description for child in page.children if isinstance(child, ipywidgets.ValueWidget)} >= set(
+        exploring.ANALYSES[analysis][1]
+    )
+
+
+def test_a_setting_reaches_the_finder():
+    micrograph = Micrograph(exploring.drawn("defects", 1), None)
+    few = exploring.find("defects", micrograph, false_alarms=0.01)
+    many = exploring.find("defects", micrograph, false_alarms=30.0)
+    assert len(few.table) < len(many.table)
+
+
+def test_an_unknown_finder_is_one_clear_error():
+    with pytest.raises(ValueError, match="analysis='grains' must be one of"):
+        exploring.find("grains", None)
