@@ -7,13 +7,14 @@ from importlib.metadata import version
 _HOMES = {
     "Micrograph": "stemlib.micrograph",
     "find_defects": "stemlib.defects",
+    "find_domains": "stemlib.domains",
     "find_lattice": "stemlib.lattice",
     "read": "stemlib.micrograph",
     "find_columns": "stemlib.columns",
     "find_loops": "stemlib.loops",
 }
 
-__all__ = ["Micrograph", "find_columns", "find_defects", "find_lattice", "find_loops", "read"]
+__all__ = ["Micrograph", "find_columns", "find_defects", "find_domains", "find_lattice", "find_loops", "read"]
 __version__ = version("stemlib")
 
 

@@ -15,6 +15,9 @@ def drawn(finder):
         return np.rint(loop_micrograph((256, 256), n_loops=5, seed=2).image).astype(np.uint16)
     vacancies = 0.03 if finder == "find_defects" else 0.0
     image = crystal_image("honeycomb", (128, 128), spacing=9.0, vacancies=vacancies, seed=2).image
+    if finder == "find_domains":
+        turned = crystal_image("honeycomb", (128, 128), spacing=9.0, rotation_deg=20, seed=2).image
+        image = np.where(np.arange(128) < 60, image, turned)
     return np.rint(1000 * image).clip(0).astype(np.uint16)
 
 

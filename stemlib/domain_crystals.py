@@ -1,0 +1,188 @@
+"""The crystal of each domain: its reflections, its cell, and which domains are one phase in several orientations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stemlib.cell_search import find_cell
+from stemlib.domain_mixture import inner
+from stemlib.reflections import Reflections
+from stemlib.triplet import find_triplets
+
+_LEAST_RATIO = 6.0  # of a reflection's mean power in the domain, over noise
+_MOST = 30
+_MOST_FOR_CELL = 14
+_LONGEST_CELL = 2.2  # over the longest period: centred cells hide reflections
+_ALIKE = 0.4  # distance of two lists of amplitudes, each of length 1, from which on they are different phases
+_BETTER = 0.5  # what a turn must leave of the distance without it
+_STRETCHED = 0.03  # relative error of a reflection's place: distortion of the scan
+_LEAST_TURN_DEG = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class DomainCrystal:
+    """What a domain's segments show of its crystal.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray, shape (R, 2)
+        Its reflections (y, x), cycles per px, the strongest first.
+    amplitudes : numpy.ndarray, shape (R,)
+        Root mean square over the domain, noise subtracted.
+    cell : numpy.ndarray, shape (2, 2), or None
+        Reduced cell, translations (y, x) as rows, px; None where the reflections have none.
+    segments : numpy.ndarray of bool, shape (M, N)
+        Which segments are inside the domain.
+    """
+
+    vectors: np.ndarray
+    amplitudes: np.ndarray
+    cell: np.ndarray | None
+    segments: np.ndarray
+
+    @property
+    def lengths(self):
+        """Lengths of the cell's translations a and b, px; NaN without a cell."""
+        return np.full(2, np.nan) if self.cell is None else np.linalg.norm(self.cell, axis=1)
+
+    @property
+    def angle_deg(self):
+        """Angle between a and b; NaN without a cell."""
+        if self.cell is None:
+            return np.nan
+        return float(np.degrees(np.arccos(self.cell[0] @ self.cell[1] / self.lengths.prod())))
+
+    @property
+    def orientation_deg(self):
+        """Direction of a, counter-clockwise from +x as seen; NaN without a cell."""
+        return (
+            np.nan if self.cell is None else float(np.degrees(np.arctan2(-self.cell[0, 0], self.cell[0, 1])))
+        )
+
+
+def domain_crystal(segments, groups, number):
+    """Measure the reflections of a domain, and find the smallest cell that explains them.
+
+    Parameters
+    ----------
+    segments : stemlib.domain_segments.LocalSegments
+    groups : numpy.ndarray of int, shape (M, N)
+    number : int
+
+    Returns
+    -------
+    DomainCrystal
+        In px of the working image.
+    """
+    members = groups == number
+    inside = inner(np.where(members, 0, -1)) & segments.trusted
+    inside = inside if inside.any() else members
+    power, noise = (values[:, inside].mean(axis=1) for values in (segments.powers, segments.noise))
+    order = np.argsort(-power / noise)
+    order = order[(power > _LEAST_RATIO * noise)[order]][:_MOST]
+    vectors = np.array([_frequency(segments, k, inside) for k in order]).reshape(-1, 2)
+    amplitudes = np.sqrt(np.maximum(power - noise, 0))[order]
+    return DomainCrystal(
+        vectors, amplitudes, _cell(vectors, (power / noise)[order], segments, inside), inside
+    )
+
+
+def same_phases(crystals, segments):
+    """Number the phases: domains that are one crystal in several orientations have one number.
+
+    Two domains are one phase if a turn, or a mirror image and a turn, brings the reflections of one onto those of the
+    other, amplitudes included, far better than no turn does; or, as a turn by 180 degrees changes no power, if their
+    triplet phases are opposite.
+
+    Parameters
+    ----------
+    crystals : list of DomainCrystal
+    segments : stemlib.domain_segments.LocalSegments
+
+    Returns
+    -------
+    list of int
+    """
+    numbers = list(range(len(crystals)))
+    for j in range(len(crystals)):
+        for i in range(j):
+            if _one_phase(crystals[i], crystals[j], segments):
+                numbers = [numbers[i] if n == numbers[j] else n for n in numbers]
+    order = list(dict.fromkeys(numbers))
+    return [order.index(n) for n in numbers]
+
+
+def _frequency(segments, index, inside):
+    """A reflection's mean place within a domain, by how its phase goes on from segment to segment."""
+    amplitude, vector = segments.amplitudes[index], segments.vectors[index].copy()
+    for axis, nodes in enumerate((segments.waves.rows(), segments.waves.columns())):
+        if len(nodes) < 2:
+            continue
+        before, after = (np.take(amplitude, r, axis) for r in (range(len(nodes) - 1), range(1, len(nodes))))
+        both = np.take(inside, range(len(nodes) - 1), axis) & np.take(inside, range(1, len(nodes)), axis)
+        turn = (after * np.conj(before))[both].sum() * np.exp(-2j * np.pi * vector[axis] * nodes[1])
+        vector[axis] += np.angle(turn) / (2 * np.pi * nodes[1])
+    return vector
+
+
+def _cell(vectors, ratios, segments, inside):
+    if len(vectors) < 2:
+        return None
+    step = segments.waves.rows()[1] * segments.waves.columns()[1]
+    resolution = 1 / np.sqrt(max(inside.sum(), 4) * step)
+    longest = _LONGEST_CELL / np.linalg.norm(vectors, axis=1).min()
+    return find_cell(Reflections(vectors[:_MOST_FOR_CELL], ratios[:_MOST_FOR_CELL], resolution), longest)[0]
+
+
+def _one_phase(first, second, segments):
+    if not len(first.vectors) or not len(second.vectors):
+        return False
+    straight = _distance(first, second, np.eye(2), segments)
+    turned = min((_distance(first, second, turn, segments) for turn in _turns(first, second)), default=np.inf)
+    if turned < _ALIKE and turned < _BETTER * straight:
+        return True
+    return straight < _ALIKE and _opposite_triplets(first, second, segments)
+
+
+def _turns(first, second):
+    """Turns, with a mirror image or without, that bring the strongest reflection of one onto one of the other."""
+    for mirror in (np.eye(2), np.diag([1.0, -1.0])):
+        start = mirror @ first.vectors[0]
+        for other in np.vstack([second.vectors, -second.vectors]):
+            if abs(np.linalg.norm(other) / np.linalg.norm(start) - 1) > _STRETCHED:
+                continue
+            angle = np.arctan2(other[0], other[1]) - np.arctan2(start[0], start[1])
+            if len(mirror) and np.array_equal(mirror, np.eye(2)) and abs(np.degrees(angle)) < _LEAST_TURN_DEG:
+                continue
+            yield np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ mirror
+
+
+def _distance(first, second, turn, segments):
+    """Distance of two lists of amplitudes, each of length 1, after a turn of the first; at most the root of 2."""
+    moved = first.vectors @ turn.T
+    gaps = np.minimum(
+        np.linalg.norm(moved[:, None] - second.vectors, axis=-1),
+        np.linalg.norm(moved[:, None] + second.vectors, axis=-1),
+    )
+    limit = _STRETCHED * np.linalg.norm(moved, axis=1) + 0.1 * segments.waves.reach
+    a, b = (c.amplitudes / np.linalg.norm(c.amplitudes) for c in (first, second))
+    matched = np.zeros((len(a), len(b)), bool)
+    nearest = gaps.argmin(axis=1)
+    matched[np.arange(len(a)), nearest] = gaps.min(axis=1) < limit
+    rest = (a[:, None] - b)[matched] ** 2
+    alone = (a[~matched.any(axis=1)] ** 2).sum() + (b[~matched.any(axis=0)] ** 2).sum()
+    return float(np.sqrt(rest.sum() + alone))
+
+
+def _opposite_triplets(first, second, segments):
+    strengths = np.sqrt(np.quantile(segments.powers[:, first.segments | second.segments], 0.5, axis=1))
+    indices, signs = find_triplets(segments.vectors, strengths, 0.2 * segments.waves.reach)
+    if not len(indices):
+        return False
+    means = []
+    for crystal in (first, second):
+        unit = segments.amplitudes[:, crystal.segments]
+        unit = unit / np.maximum(np.abs(unit), 1e-30)
+        parts = np.where(signs[:, :, None] > 0, unit[indices], np.conj(unit[indices]))
+        means.append(parts.prod(axis=1).mean(axis=1))
+    return bool(np.linalg.norm(means[0] - means[1].conj()) < _BETTER * np.linalg.norm(means[0] - means[1]))

@@ -1,0 +1,271 @@
+"""Group segments into domains, and say how many groups there are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from sklearn.cluster import KMeans
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+LEAST_APART = 7.0  # scatters within, between the means of two groups that are two domains
+_MOST_COMPONENTS = 8
+_LEAST_VARIANCE = 3.0  # of a component, over that of noise
+_SEGMENTS_PER_COMPONENT = 8  # independent ones, or a direction is found in which anything falls in two
+_SHRINKAGE = 0.1  # of the scatter within groups, towards the same in all directions
+_FEWEST = 4  # segments inside a domain
+_BLOCK = 5.0  # standard deviations of a window; blocks so large are held out
+_ROUNDS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class _Split:
+    labels: np.ndarray  # (M, N): 0, 1, or -1 outside
+    inside: np.ndarray  # (M, N) bool: all neighbours are of the same group
+    apart: float
+
+
+class SegmentGrid:
+    """Segments on a grid, described by numbers whose noise has the standard deviation 1.
+
+    Parameters
+    ----------
+    features : numpy.ndarray, shape (N, K)
+        One row for each usable segment, row by row of the grid.
+    usable, trusted : numpy.ndarray of bool, shape (M, N)
+        Which segments are described, and which of them others are judged by.
+    step : float
+        Distance of neighbouring segments over the standard deviation of a window.
+    """
+
+    def __init__(self, features, usable, trusted, step):
+        self.usable, self.trusted = usable, trusted
+        # Windows overlap: Gaussian ones average noise like windows without overlap of 4 pi times their variance.
+        self.independent = min(1.0, step**2 / (4 * np.pi))
+        self.features = np.zeros((*usable.shape, features.shape[1]))
+        self.features[usable] = features
+        side = max(1, round(_BLOCK / step))
+        row, column = np.indices(usable.shape) // side
+        self.fold = (row + column) % 2
+
+    def components(self, members):
+        """Principal components of some segments (M, N), those that stand out of noise and are not too many: (n, C)."""
+        values = self.features[members]
+        values = values - np.median(values, axis=0)
+        variance, directions = np.linalg.eigh(np.atleast_2d(np.cov(values.T)))
+        room = int(len(values) * self.independent / _SEGMENTS_PER_COMPONENT)
+        count = int(np.clip((variance > _LEAST_VARIANCE).sum(), 1, np.clip(room, 1, _MOST_COMPONENTS)))
+        return values @ directions[:, ::-1][:, :count]
+
+
+def find_groups(grid, n_groups=None, *, seed=0):
+    """Divide segments into groups, each of which has one mode, and which are clearly apart.
+
+    Groups are divided in two, again and again, along the direction (linear discriminant) in which the halves are most
+    apart. A division stands if the means of the two groups are at least seven times their scatter apart, on segments
+    all of whose neighbours belong to the same group, and by the direction that other parts of the image show. Halves
+    of anything that has one mode are at most 3.5 apart (those of a uniform distribution), however many numbers and
+    however many overlapping segments describe it: what changes smoothly, as by drift, thickness and contamination, is
+    one domain.
+
+    Parameters
+    ----------
+    grid : SegmentGrid
+    n_groups : int, optional
+        How many groups to make, whatever they are apart. By default, as many as there are.
+    seed : int
+        For what a discriminant does not divide.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (M, N)
+        Group of each usable segment, the others -1; the groups in no particular order.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer segments than groups.
+
+    References
+    ----------
+    K. M. Ashman, C. M. Bird and S. E. Zepf, Astron. J. 108, 2348 (1994), https://doi.org/10.1086/117248, for the
+    distance of two groups over their scatter as a measure of bimodality.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> usable = np.ones((20, 20), bool)
+    >>> features = rng.normal(size=(400, 5))
+    >>> int(find_groups(SegmentGrid(features, usable, usable, 1.0)).max()) + 1
+    1
+    >>> features[:160] += 12
+    >>> int(find_groups(SegmentGrid(features, usable, usable, 1.0)).max()) + 1
+    2
+    """
+    members = grid.usable & grid.trusted
+    if members.sum() < max(1, n_groups or 1):
+        raise ValueError(f"{members.sum()} segments make no {n_groups} groups")
+    leaves = _natural(grid, members) if n_groups is None else _forced(grid, members, n_groups, seed)
+    return _classified(grid, leaves)
+
+
+def separation(grid, first, second):
+    """How far two groups of segments (M, N), both True inside, are apart in scatters along their discriminant."""
+    both = first | second
+    values = grid.components(both)
+    label = second[both].astype(int)
+    projected = values @ _direction(values, label)
+    return _apart(projected[label == 0], projected[label == 1])
+
+
+def inner(labels):
+    """Which places of a map (M, N) have neighbours of their own label only; those of label -1 do not count."""
+    high = ndimage.maximum_filter(labels, 3, mode="nearest")
+    low = ndimage.minimum_filter(np.where(labels < 0, labels.max() + 1, labels), 3, mode="nearest")
+    return (labels >= 0) & (high == labels) & (low == labels)
+
+
+def _natural(grid, members):
+    """Inner segments of as many groups as there are."""
+    done, waiting = [], [members]
+    while waiting:
+        part = waiting.pop()
+        split = _split(grid, part, held_out=True)
+        if split is None or split.apart < LEAST_APART:
+            done.append(part)
+        else:
+            waiting += [split.inside & (split.labels == k) for k in (0, 1)]
+    # A direction that divides one pair of domains well may cut through a third one.
+    while len(done) > 1:
+        pairs = [(separation(grid, done[i], done[j]), i, j) for i in range(len(done)) for j in range(i)]
+        least, i, j = min(pairs)
+        if least >= LEAST_APART:
+            break
+        done[j] = done[j] | done.pop(i)
+    return done
+
+
+def _forced(grid, members, n_groups, seed):
+    """Inner segments of a given number of groups: the widest divisions first."""
+    leaves = [(members, _split(grid, members, held_out=False))]
+    while len(leaves) < n_groups:
+        index = max(range(len(leaves)), key=lambda i: leaves[i][1].apart if leaves[i][1] else -1.0)
+        part, split = leaves[index]
+        if split is None:
+            return _partition(grid, members, n_groups, seed)
+        halves = [split.inside & (split.labels == k) for k in (0, 1)]
+        leaves[index : index + 1] = [(half, _split(grid, half, held_out=False)) for half in halves]
+    return [part for part, _ in leaves]
+
+
+def _partition(grid, members, n_groups, seed):
+    """Groups of segments that nothing divides."""
+    values = grid.components(members)
+    labels = np.full(members.shape, -1)
+    labels[members] = KMeans(n_groups, n_init=4, random_state=seed).fit_predict(values)
+    return [labels == k for k in range(n_groups)]
+
+
+def _classified(grid, leaves):
+    """The group of every usable segment, by a linear discriminant that the inner segments teach."""
+    labels = np.full(grid.usable.shape, -1)
+    if len(leaves) == 1:
+        labels[grid.usable] = 0
+        return labels
+    taught = np.any(leaves, axis=0)
+    target = np.argmax(leaves, axis=0)[taught]
+    values = np.full((*grid.usable.shape, 1), 0.0)
+    components = grid.components(grid.usable)
+    values = np.zeros((*grid.usable.shape, components.shape[1]))
+    values[grid.usable] = components
+    machine = LinearDiscriminantAnalysis(
+        solver="lsqr", shrinkage=_SHRINKAGE, priors=np.full(len(leaves), 1 / len(leaves))
+    )
+    machine.fit(values[taught], target)
+    labels[grid.usable] = machine.predict(values[grid.usable])
+    return labels
+
+
+def _split(grid, members, *, held_out):
+    """The division of some segments in two that are most apart, or None."""
+    if members.sum() < 2 * _FEWEST:
+        return None
+    values = grid.components(members)
+    found = [_settled(values, members, values[:, k]) for k in range(values.shape[1])]
+    found = [split for split in found if split is not None]
+    if not found:
+        return None
+    best = max(found, key=lambda split: split.apart)
+    return _Split(best.labels, best.inside, _held_out(grid, values, members, best)) if held_out else best
+
+
+def _settled(values, members, start):
+    """Divide along a direction, and turn the direction to where the two groups are most apart, until both agree."""
+    label = (start > otsu_threshold(start)).astype(int)
+    for _ in range(_ROUNDS):
+        labels, inside = _smoothed(members, label)
+        label, used = labels[members], inside[members]
+        if min((used & (label == 0)).sum(), (used & (label == 1)).sum()) < _FEWEST:
+            return None
+        projected = values @ _direction(values[used], label[used])
+        new = (projected > otsu_threshold(projected[used])).astype(int)
+        if (new == label).all():
+            break
+        label = new
+    labels, inside = _smoothed(members, label)
+    label, used = labels[members], inside[members]
+    halves = [projected[used & (label == k)] for k in (0, 1)]
+    if min(map(len, halves)) < _FEWEST:
+        return None
+    return _Split(labels, inside, _apart(*halves))
+
+
+def _held_out(grid, values, members, split):
+    """How far the groups are apart along directions learnt elsewhere: the smaller of two results; 0 for too few."""
+    label, used, fold = split.labels[members], split.inside[members], grid.fold[members]
+    results = []
+    for tested in (0, 1):
+        learnt = used & (fold != tested)
+        groups = [used & (fold == tested) & (label == k) for k in (0, 1)]
+        fewest = min((learnt & (label == 0)).sum(), (learnt & (label == 1)).sum(), *(g.sum() for g in groups))
+        if fewest < _FEWEST - 1:
+            return 0.0
+        projected = values @ _direction(values[learnt], label[learnt])
+        results.append(_apart(*(projected[g] for g in groups)))
+    return min(results)
+
+
+def _smoothed(members, label):
+    """Labels by the majority around each segment, and which segments have like neighbours only."""
+    labels = np.full(members.shape, -1)
+    labels[members] = label
+    share = [ndimage.uniform_filter((labels == k).astype(float), 3, mode="constant") for k in (0, 1)]
+    labels = np.where(members, (share[1] > share[0]).astype(int), -1)
+    return labels, inner(labels)
+
+
+def _direction(values, label):
+    """Fisher's linear discriminant of two groups, the scatter within them shrunk towards a round one."""
+    groups = [values[label == k] for k in (0, 1)]
+    rest = np.concatenate([group - group.mean(axis=0) for group in groups])
+    scatter = rest.T @ rest / max(1, len(rest) - 2)
+    round_one = np.trace(scatter) / len(scatter) * np.eye(len(scatter))
+    scatter = (1 - _SHRINKAGE) * scatter + _SHRINKAGE * round_one + 1e-9 * np.eye(len(scatter))
+    return np.linalg.solve(scatter, groups[1].mean(axis=0) - groups[0].mean(axis=0))
+
+
+def _apart(first, second):
+    return float(abs(first.mean() - second.mean()) / np.sqrt((first.var() + second.var()) / 2 + 1e-12))
+
+
+def otsu_threshold(values):
+    """Where numbers fall into two parts of least scatter (Otsu), each of two percent at least."""
+    ordered = np.sort(values)
+    count = len(ordered)
+    left = np.arange(1, count)
+    sums = np.cumsum(ordered)[:-1]
+    between = left * (count - left) * (sums / left - (ordered.sum() - sums) / (count - left)) ** 2
+    least = max(1, int(0.02 * count))
+    between[: least - 1] = -1
+    between[count - least :] = -1
+    best = int(between.argmax())
+    return (ordered[best] + ordered[best + 1]) / 2

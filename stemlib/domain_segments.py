@@ -1,0 +1,244 @@
+"""Segments of an image that may show several crystals, and their Patterson functions in terms of reflections."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from stemlib.domain_waves import LocalWaves
+from stemlib.grains import reduced
+from stemlib.reflections import find_reflections, flatten
+
+_PERIODS_PER_SIDE = 8  # a period that the image holds fewer times is not told from background
+_LEAST_RATIO = 15.0  # power over noise of a reflection that may set the window
+_LONGEST = 4.5  # period, over that of the strongest reflections
+_FINEST = 0.3  # cycles per px that the finest of the strong reflections may have after reduction of the image
+_SIGMA = 1.3  # of a segment's window, over the longest period
+_LEAST_SIGMA = 0.8  # so that reflections of one crystal stay apart
+_WINDOWS_PER_SIDE = 18  # standard deviations of a window, where the period allows it
+_MOST_REFLECTIONS = 60
+_SAME = 0.7  # of the standard deviation of a window in reciprocal space: closer reflections are one
+_COVERED = 0.2  # of a window, from which on it is a segment
+_TRUSTED = 0.6  # and from which on others are judged by it
+_LEAST_CONTRAST = 0.04  # of the power of strong segments
+_LEAST_SIGNIFICANCE = 3.0
+_WIDER = 2.5  # standard deviations of a window, over which amplitudes are averaged
+_LEAST_COHERENCE = 0.4
+_SCATTER = 0.04  # of an amplitude's logarithm in a perfect crystal: dopants, tilt
+_NOISE_FLOOR = 3.0
+_RELATIVE_FLOOR = 0.01
+
+
+class NoReflectionsError(ValueError):
+    """Nothing in the image is periodic."""
+
+
+@dataclass(frozen=True, eq=False)
+class WorkingImage:
+    """An image without background, reduced by a whole number where its columns are large, and its reflections.
+
+    Parameters
+    ----------
+    flat : numpy.ndarray, shape (H, W), float32
+    weights : numpy.ndarray, shape (H, W), float32
+        1 where to look, else 0.
+    vectors : numpy.ndarray, shape (K, 2)
+        Reflections (y, x), cycles per px, the strongest first.
+    period : float
+        Longest distance that repeats, px.
+    factor : int
+        By which the image was reduced.
+    """
+
+    flat: np.ndarray
+    weights: np.ndarray
+    vectors: np.ndarray
+    period: float
+    factor: int
+
+
+@dataclass(frozen=True, eq=False)
+class LocalSegments:
+    """What Gaussian windows on a grid show of each reflection.
+
+    Parameters
+    ----------
+    waves : stemlib.domain_waves.LocalWaves
+    vectors : numpy.ndarray, shape (K, 2)
+        Reflections (y, x), cycles per px of the working image.
+    amplitudes : numpy.ndarray, shape (K, M, N), complex
+        Their phases are counted from each window's centre.
+    noise : numpy.ndarray, shape (K, M, N)
+        Mean squared amplitude of noise alone.
+    usable : numpy.ndarray of bool, shape (M, N)
+        Whether a window lies in the image and shows reflections.
+    trusted : numpy.ndarray of bool, shape (M, N)
+        Whether it does so without an edge that disturbs it.
+    """
+
+    waves: LocalWaves
+    vectors: np.ndarray
+    amplitudes: np.ndarray
+    noise: np.ndarray
+    usable: np.ndarray
+    trusted: np.ndarray
+
+    @property
+    def powers(self):
+        """Squared amplitudes, (K, M, N)."""
+        return np.abs(self.amplitudes) ** 2
+
+    @property
+    def total(self):
+        """Power of all reflections above noise, (M, N)."""
+        return np.maximum(self.powers - self.noise, 0).sum(axis=0)
+
+
+def working_image(image, mask):
+    """Take the background off an image and find its reflections.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (H, W), float32
+    mask : numpy.ndarray of bool, shape (H, W)
+
+    Returns
+    -------
+    WorkingImage
+
+    Raises
+    ------
+    NoReflectionsError
+        If fewer than two reflections stand out of the noise.
+
+    Examples
+    --------
+    >>> from stemlib.synthetic import crystal_image
+    >>> image = crystal_image("square", (128, 128), spacing=9, seed=0).image
+    >>> round(working_image(image, np.ones(image.shape, bool)).period, 1)
+    9.0
+    """
+    weights = mask.astype(np.float32)
+    found = find_reflections(flatten(image, weights, min(image.shape) / 8))
+    lengths = np.linalg.norm(found.vectors, axis=1)
+    if len(lengths) < 2:
+        raise NoReflectionsError
+    usual = np.median(lengths[:4])
+    slow = max(usual / _LONGEST, _PERIODS_PER_SIDE / min(image.shape) if len(lengths) > 4 else 0.0)
+    kept = lengths > min(slow, usual)
+    vectors, ratios, lengths = found.vectors[kept], found.ratios[kept], lengths[kept]
+    if len(lengths) < 2:
+        raise NoReflectionsError
+    sure = ratios > _LEAST_RATIO
+    period = 1 / lengths[sure if sure.any() else slice(None)].min()
+    factor = max(1, int(_FINEST / lengths[:12].max()))
+    if factor > 1:
+        shares = reduced(weights, factor)
+        image = reduced(image * mask, factor) / np.maximum(shares, 1e-6)
+        weights = (shares > 0.5).astype(np.float32)
+        image = np.where(weights > 0, image, 0).astype(np.float32)
+    vectors, period = vectors * factor, period / factor
+    vectors = vectors[np.abs(vectors).max(axis=1) < 0.47]
+    return WorkingImage(flatten(image, weights, 1.2 * period), weights, vectors, float(period), factor)
+
+
+def window_sigma(work):
+    """Standard deviation of the Gaussian window of a segment, px: several periods, fewer in a small image."""
+    room = max(_LEAST_SIGMA * work.period, min(work.flat.shape) / _WINDOWS_PER_SIDE)
+    return min(_SIGMA * work.period, room)
+
+
+def cut_segments(work):
+    """Measure the reflections under Gaussian windows all over an image.
+
+    Parameters
+    ----------
+    work : WorkingImage
+
+    Returns
+    -------
+    LocalSegments
+    """
+    waves = LocalWaves(work.flat, work.weights, window_sigma(work))
+    apart = _SAME / (2 * np.pi * waves.sigma)
+    vectors = work.vectors[spread_out(work.vectors, apart, _MOST_REFLECTIONS)]
+    coverage = waves.coverage()
+    amplitudes = np.stack([waves.amplitudes(v) for v in vectors])
+    noise = np.array([waves.noise(v) for v in vectors])[:, None, None] / np.maximum(coverage, 0.05)
+    total = np.maximum(np.abs(amplitudes) ** 2 - noise, 0).sum(axis=0)
+    usable = coverage > _COVERED
+    strong = np.quantile(total[usable], 0.9) if usable.any() else 0.0
+    usable &= total > _LEAST_CONTRAST * strong
+    usable &= total > _LEAST_SIGNIFICANCE * np.sqrt((noise**2).sum(axis=0))
+    usable &= _coherence(waves, vectors, amplitudes, noise, coverage) > _LEAST_COHERENCE
+    return LocalSegments(waves, vectors, amplitudes, noise, usable, usable & (coverage > _TRUSTED))
+
+
+def _coherence(waves, vectors, amplitudes, noise, coverage):
+    """What is left of the power of reflections if amplitudes are averaged over wider windows: (M, N).
+
+    Nearly 1 in a crystal, half of it at its edge, and 0.15 where the phases of neighbouring windows are random.
+    """
+    nodes = waves.rows(), waves.columns()
+    sigma = [_WIDER * waves.sigma / n[1] for n in nodes]
+    weight = np.maximum(_averaged(coverage, sigma), 1e-6)
+    kept = whole = 0.0
+    for vector, amplitude, floor in zip(vectors, amplitudes, noise, strict=True):
+        back = np.multiply.outer(*(np.exp(-2j * np.pi * q * n) for q, n in zip(vector, nodes, strict=True)))
+        mean = _averaged(amplitude * back * coverage, sigma) / weight
+        kept = kept + np.abs(mean) ** 2
+        power = np.maximum(np.abs(amplitude) ** 2 - floor, 0)
+        whole = whole + _averaged(power * coverage, sigma) / weight
+    return kept / np.maximum(whole, 1e-30)
+
+
+def _averaged(values, sigma):
+    return ndimage.gaussian_filter(values, sigma, mode="constant")
+
+
+def spread_out(vectors, apart, most):
+    """Indices of the first vectors of which no two, nor their opposites, are closer than `apart`.
+
+    Examples
+    --------
+    >>> spread_out(np.array([[0.1, 0.0], [-0.11, 0.0], [0.0, 0.1]]), 0.02, 9).tolist()
+    [0, 2]
+    """
+    kept = []
+    for index, vector in enumerate(vectors):
+        near = vectors[kept]
+        gap = np.minimum(np.linalg.norm(near - vector, axis=1), np.linalg.norm(near + vector, axis=1))
+        if (gap > apart).all():
+            kept.append(index)
+        if len(kept) == most:
+            break
+    return np.array(kept, int)
+
+
+def patterson_features(segments):
+    """Describe segments by the powers of their reflections, which is what their Patterson functions are made of.
+
+    The Patterson function of a segment of a crystal is a sum of cosine waves, one for each reflection, with its power
+    as the coefficient (https://doi.org/10.1103/PhysRev.46.372): these numbers say all that it says, and nothing that
+    depends on where the segment begins. Powers are divided by their sum, so that contrast does not matter; their
+    logarithms, levelled off in the noise, so that a change of weak reflections counts like one of strong ones; and
+    each by its scatter in a perfect crystal, which is that of the noise and a little more.
+
+    Parameters
+    ----------
+    segments : LocalSegments
+
+    Returns
+    -------
+    numpy.ndarray, shape (N, K), float
+        One row for each usable segment, row by row of the grid; one standard deviation of noise is about 1.
+    """
+    total = np.maximum(segments.total[segments.usable], 1e-30)
+    power = segments.powers[:, segments.usable] / total
+    noise = segments.noise[:, segments.usable] / total
+    usual = np.quantile(power, 0.95, axis=1, keepdims=True)
+    floor = np.maximum(_NOISE_FLOOR * np.median(noise, axis=1, keepdims=True), _RELATIVE_FLOOR * usual)
+    logarithm = 0.5 * np.log((power + floor) / (usual + floor))
+    variance = (2 * power * noise + noise**2) / (2 * (power + floor)) ** 2
+    scatter = np.sqrt(np.median(variance, axis=1, keepdims=True) + _SCATTER**2)
+    return (logarithm / scatter).T

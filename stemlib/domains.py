@@ -1,0 +1,269 @@
+"""Divide an image into its crystals, phases and twins, without labels: `find_domains`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from stemlib._files import write_atomically
+from stemlib.domain_boundaries import boundary_lines
+from stemlib.domain_crystals import domain_crystal, same_phases
+from stemlib.domain_mixture import SegmentGrid, find_groups
+from stemlib.domain_outliers import find_outliers
+from stemlib.domain_refinement import refine_labels
+from stemlib.domain_segments import NoReflectionsError, cut_segments, patterson_features, working_image
+from stemlib.loop_tables import with_units
+from stemlib.micrograph import as_micrograph, check_mask
+from stemlib.triplet import triplet_features
+
+DESCRIPTORS = ("patterson", "triplet")
+METHODS = ("mixture", "one-class")
+SMALLEST_SIDE = 32  # px
+_PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
+_SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
+_SMOOTHING = 0.25  # periods, of the boundaries' lines
+_LENGTHS = ("y", "x", "a", "b")
+
+
+@dataclass(frozen=True, eq=False)
+class Domains:
+    """The domains of one image.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray of int, shape (H, W)
+        Number of each pixel's domain, the largest domain is 0; -1 where it is undecided: vacuum, amorphous, or not
+        looked at.
+    table : pandas.DataFrame
+        One row per domain: ``domain``; ``area`` px² and ``share`` of the image; ``n_areas``, connected parts of it;
+        ``y, x`` px, its centre of gravity; ``a, b`` px and ``angle_deg``, its reduced cell as its reflections give it
+        (NaN where they do not); ``orientation_deg``, direction of a, counter-clockwise from +x; ``n_reflections``;
+        ``phase``, one number for domains that are one crystal in several orientations. With a known pixel size
+        ``area_nm2, y_nm, x_nm, a_nm, b_nm``.
+    boundaries : list of numpy.ndarray, shape (N, 2)
+        Lines along which two domains meet: vertices (y, x), px.
+    boundary_domains : list of (int, int)
+        The domains on the two sides of each line.
+    window : float
+        Width at half height of the segments that were compared, px.
+    pixel_size_nm : float or None
+    """
+
+    labels: np.ndarray
+    table: pd.DataFrame
+    boundaries: list
+    boundary_domains: list
+    window: float
+    pixel_size_nm: float | None
+
+    @property
+    def n_domains(self):
+        """How many domains there are; what is undecided does not count."""
+        return len(self.table)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the table as CSV with the unit of each column in the header, e.g. ``a (px)``, ``area (nm²)``."""
+        units = {name: f"{name} (px)" for name in _LENGTHS} | {
+            f"{name}_nm": f"{name} (nm)" for name in _LENGTHS
+        }
+        units |= {"orientation_deg": "orientation (deg)"}
+        write_atomically(Path(path), with_units(self.table.rename(columns=units)).to_csv(index=False))
+
+
+def find_domains(
+    image,
+    *,
+    n_domains=None,
+    descriptor="patterson",
+    method="mixture",
+    merge_orientations=False,
+    pixel_size_nm=None,
+    mask=None,
+    dark_columns=False,
+    seed=0,
+):
+    """Divide an atomic-resolution image into its domains: grains, phases and twins, and say how many there are.
+
+    Gaussian windows several periods wide, which slide over the image, are described by the powers of the image's
+    reflections, that is, by their Patterson functions; or by triplet phases as well. Their groups are the domains. A
+    division into two stands only where the groups are at least seven times their scatter apart, which no smooth change
+    in a single crystal is. Then each domain's crystal is continued over its rim, and every pixel goes to the one that
+    explains it best.
+
+    Parameters
+    ----------
+    image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
+    n_domains : int, optional
+        How many domains to divide the image into. By default, as many as there are.
+    descriptor : str
+        "patterson", to which a crystal and its inverted twin look the same, or "triplet", which tells them apart; see
+        `stemlib.triplet.triplet_features`.
+    method : str
+        "mixture": all segments are grouped. "one-class": the published way; the most uniform part is learnt, and its
+        outliers are a second domain.
+    merge_orientations : bool
+        Whether one phase in several orientations is one domain. The column ``phase`` of the table tells in any case.
+    pixel_size_nm : float, optional
+        Wins over the image's own.
+    mask : array_like of bool, shape (H, W), optional
+        True where to look.
+    dark_columns : bool
+        Whether columns are darker than what surrounds them. Changes nothing but the sign of the triplet phases, so
+        the domains stay the same.
+    seed : int
+        For groups that have to be made where nothing divides the segments.
+
+    Returns
+    -------
+    Domains
+
+    Raises
+    ------
+    FileNotFoundError, TypeError
+        As `stemlib.micrograph.as_micrograph`.
+    ValueError
+        If the image is too small or nothing in it is periodic, if it has no room for `n_domains`, or if an argument
+        is no good.
+
+    References
+    ----------
+    Y. Guo et al., npj Comput. Mater. 7, 180 (2021), https://doi.org/10.1038/s41524-021-00642-1, for domains found
+    without labels by Patterson functions of segments and one-class support vector machines.
+
+    Examples
+    --------
+    >>> from stemlib.synthetic import crystal_image
+    >>> left = crystal_image("square", (160, 160), spacing=9, rotation_deg=0, seed=0).image
+    >>> right = crystal_image("square", (160, 160), spacing=9, rotation_deg=25, seed=0).image
+    >>> domains = find_domains(np.where(np.arange(160) < 90, left, right))
+    >>> (
+    ...     domains.n_domains,
+    ...     domains.labels[80, [10, 150]].tolist(),
+    ...     round(domains.boundaries[0][:, 1].mean() / 10),
+    ... )
+    (2, [0, 1], 9)
+    """
+    _check_choice(descriptor, "descriptor", DESCRIPTORS)
+    _check_choice(method, "method", METHODS)
+    n_domains = _checked_number(n_domains, method)
+    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    mask = check_mask(mask, micrograph.image.shape)
+    work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
+    features = patterson_features(segments)
+    if descriptor == "triplet":
+        features = np.hstack([features, triplet_features(segments)])
+    step = segments.waves.rows()[1] / segments.waves.sigma
+    grid = SegmentGrid(features, segments.usable, segments.trusted, step)
+    groups = (
+        find_groups(grid, n_domains, seed=seed) if method == "mixture" else find_outliers(grid, n_domains)
+    )
+    labels = refine_labels(work, segments, groups)
+    crystals, labels = _ordered(segments, groups, labels)
+    phases = same_phases(crystals, segments)
+    if merge_orientations:
+        kept = [phases.index(p) for p in range(max(phases) + 1)]
+        labels = np.where(labels >= 0, np.array(phases)[labels], -1)
+        crystals, phases = [crystals[k] for k in kept], list(range(len(kept)))
+    labels = _enlarged(labels, work.factor, mask)
+    lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * work.period * work.factor))
+    table = _table(labels, crystals, phases, work.factor, micrograph.pixel_size_nm)
+    window = 2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * work.factor
+    return Domains(labels, table, lines, pairs, float(window), micrograph.pixel_size_nm)
+
+
+def _check_choice(value, name, choices):
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is not known; one of {', '.join(map(repr, choices))} would do")
+
+
+def _checked_number(value, method):
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"n_domains must be a whole number or None, not {value!r}")
+    if value < 1:
+        raise ValueError(f"n_domains={value} must be at least 1; None lets the image decide")
+    if method == "one-class" and value > 2:
+        raise ValueError(
+            f'n_domains={value} is more than method="one-class" tells apart, one domain and its outliers; '
+            'method="mixture" has no such limit'
+        )
+    return int(value)
+
+
+def _nothing_periodic():
+    return ValueError(
+        "image shows nothing periodic; domains need crystals in atomic resolution, about five periods across, columns "
+        "at least 4 px apart, and a signal above the noise"
+    )
+
+
+def _segments(image, mask, n_domains):
+    """The image's segments, after it is sure that there is room for them."""
+    if min(image.shape) < SMALLEST_SIDE:
+        raise ValueError(
+            f"image is {image.shape[0]} x {image.shape[1]} px; domains need {SMALLEST_SIDE} px on a side at least"
+        )
+    if np.ptp(image[mask]) == 0:
+        raise ValueError("image is constant where mask is True, so nothing in it is periodic")
+    try:
+        work = working_image(image, mask)
+    except NoReflectionsError:
+        raise _nothing_periodic() from None
+    window = _PERIODS_PER_WINDOW * work.period
+    if min(work.flat.shape) < window:
+        raise ValueError(
+            f"image is {image.shape[0]} x {image.shape[1]} px, smaller than a window of {_PERIODS_PER_WINDOW} periods "
+            f"of {work.period * work.factor:.1f} px; a larger field of view would do"
+        )
+    segments = cut_segments(work)
+    room = int((segments.usable & segments.trusted).sum()) // _SEGMENTS_PER_DOMAIN
+    if room < 1:
+        raise _nothing_periodic()
+    if n_domains is not None and n_domains > room:
+        raise ValueError(
+            f"n_domains={n_domains} is more than the image can hold: it has room for {room} domains of "
+            f"{3 * segments.waves.rows()[1] * work.factor:.0f} px on a side"
+        )
+    return work, segments
+
+
+def _ordered(segments, groups, labels):
+    """The domains that are left, the largest first, and the labels with their numbers."""
+    sizes = np.bincount(labels[labels >= 0], minlength=int(groups.max()) + 1)
+    if not sizes.any():
+        raise _nothing_periodic()
+    order = [k for k in np.argsort(-sizes, kind="stable") if sizes[k] > 0]
+    number = np.full(len(sizes) + 1, -1)
+    number[order] = np.arange(len(order))
+    return [domain_crystal(segments, groups, k) for k in order], number[labels]
+
+
+def _enlarged(labels, factor, mask):
+    """Labels of the image from those of the reduced one."""
+    if factor > 1:
+        labels = labels.repeat(factor, axis=0).repeat(factor, axis=1)
+        rest = [(0, n - m) for n, m in zip(mask.shape, labels.shape, strict=True)]
+        labels = np.pad(labels, rest, mode="edge")
+    return np.where(mask, labels, -1)
+
+
+def _table(labels, crystals, phases, factor, pixel_size_nm):
+    rows = []
+    for number, (crystal, phase) in enumerate(zip(crystals, phases, strict=True)):
+        inside = labels == number
+        y, x = (inside.sum(axis=1 - axis) @ np.arange(labels.shape[axis]) / inside.sum() for axis in (0, 1))
+        a, b = crystal.lengths * factor
+        rows.append(
+            {"domain": number, "area": float(inside.sum()), "share": float(inside.mean())}
+            | {"n_areas": int(ndimage.label(inside)[1]), "y": y, "x": x, "a": a, "b": b}
+            | {"angle_deg": crystal.angle_deg, "orientation_deg": crystal.orientation_deg}
+            | {"n_reflections": len(crystal.vectors), "phase": phase}
+        )
+    table = pd.DataFrame(rows)
+    if pixel_size_nm is not None:
+        table = table.assign(**{f"{name}_nm": table[name] * pixel_size_nm for name in _LENGTHS})
+        table = table.assign(area_nm2=table["area"] * pixel_size_nm**2)
+    return table

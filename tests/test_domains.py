@@ -1,0 +1,191 @@
+"""Domains that were drawn are found, to the column; a single crystal is one; hopeless input is told clearly."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
+
+import stemlib
+from stemlib.domains import find_domains
+from stemlib.synthetic import Crystal, crystal_image, named_crystal
+
+
+def beside(first, second, edge, *, side=256, **options):
+    """Two crystals on the two sides of a wavy line, the second to its right; the labels and the image."""
+    rows = np.arange(side)
+    line = edge + 12 * np.sin(rows / 40)
+    labels = (rows[None] > line[:, None]).astype(int)
+    options = {"spacing": 9.5, "snr": 18, "drift": 1.0, "seed": 4} | options
+    images = [crystal_image(c, (side, side), rotation_deg=r, **options).image for c, r in (first, second)]
+    return labels, np.where(labels == 0, *images)
+
+
+def accuracy(truth, found, band):
+    """Share of pixels with the right label, the best permutation, farther than a band from the true boundary."""
+    edge = ndimage.morphological_gradient(truth, 3) > 0
+    far = (ndimage.distance_transform_edt(~edge) > band) & (truth >= 0)
+    size = max(truth.max(), found.max()) + 1
+    table = np.zeros((size, size))
+    ok = far & (found >= 0)
+    np.add.at(table, (truth[ok], found[ok]), 1)
+    return table[linear_sum_assignment(-table)].sum() / far.sum()
+
+
+def boundary_error(truth, domains):
+    edge = ndimage.morphological_gradient(truth, (2, 2)) > 0
+    points = np.rint(np.concatenate(domains.boundaries)).astype(int)
+    return ndimage.distance_transform_edt(~edge)[tuple(points.T)].mean()
+
+
+def inverted(name):
+    crystal = named_crystal(name)
+    return Crystal(crystal.cell, -crystal.sites % 1, crystal.intensities)
+
+
+PAIRS = {
+    "grains": (("honeycomb", 10), ("honeycomb", 33)),
+    "phases": (("perovskite", 5), ("hexagonal", 5)),
+    "turned by 90 degrees": (("1T'", 12), ("1T'", 102)),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_two_domains_are_found_to_less_than_a_cell(name):
+    labels, image = beside(*PAIRS[name], edge=120)
+    domains = find_domains(image)
+    cell = domains.table[["a", "b"]].to_numpy().max()
+    assert domains.n_domains == 2
+    assert accuracy(labels, domains.labels, cell) >= 0.99
+    assert boundary_error(labels, domains) < 0.5 * cell
+    assert domains.table["phase"].nunique() == (2 if name == "phases" else 1)
+
+
+@pytest.mark.parametrize("crystal", ["square", "honeycomb", "perovskite", "dumbbell"])
+@pytest.mark.parametrize("descriptor", ["patterson", "triplet"])
+def test_a_single_crystal_is_one_domain(crystal, descriptor):
+    rows, columns = np.mgrid[:256, :256] / 256
+    film = 0.5 * np.exp(-((rows - 0.3) ** 2 + (columns - 0.6) ** 2) / 0.03) + 0.8 * rows
+    image = crystal_image(crystal, (256, 256), rotation_deg=17, drift=4, jitter=0.2, film=film, seed=8).image
+    domains = find_domains(image * (1 + columns), descriptor=descriptor)
+    assert domains.n_domains == 1
+    assert (domains.labels == 0).mean() > 0.99
+    assert domains.boundaries == []
+
+
+def test_only_triplets_tell_a_crystal_from_its_inverse():
+    labels, image = beside(("honeycomb", 20), (inverted("honeycomb"), 20), edge=128)
+    triplet = find_domains(image, descriptor="triplet", n_domains=2)
+    patterson = find_domains(image, descriptor="patterson", n_domains=2)
+    assert accuracy(labels, triplet.labels, 17) >= 0.98
+    assert accuracy(labels, patterson.labels, 17) <= 0.6
+    assert find_domains(image).n_domains == 1
+    assert find_domains(image, descriptor="triplet").n_domains == 2
+    assert triplet.table["phase"].tolist() == [0, 0]
+
+
+def test_vacuum_and_film_are_no_domain():
+    crystalline = np.ones((256, 256), bool)
+    crystalline[:, :100] = False
+    rng = np.random.default_rng(1)
+    speckle = ndimage.gaussian_filter(rng.normal(size=(256, 256)), 2.5)
+    film = 0.3 + 0.3 * speckle / speckle.std() * (np.arange(256) < 100)
+    image = crystal_image(
+        "honeycomb", (256, 256), film=np.maximum(film, 0), crystalline=crystalline, seed=2
+    ).image
+    domains = find_domains(image)
+    assert domains.n_domains == 1
+    assert (domains.labels[:, :75] == -1).mean() > 0.97
+    assert (domains.labels[:, 118:] == 0).mean() > 0.99
+
+
+def test_labels_do_not_depend_on_contrast_or_brightness():
+    _, image = beside(*PAIRS["grains"], edge=120)
+    first = find_domains(image)
+    second = find_domains(-300 * image + 7, dark_columns=True)
+    assert (first.labels == second.labels).mean() > 0.999
+
+
+def test_masked_pixels_are_undecided():
+    _, image = beside(*PAIRS["grains"], edge=120)
+    mask = np.ones(image.shape, bool)
+    mask[:40] = False
+    domains = find_domains(np.where(mask, image, 100.0), mask=mask)
+    assert domains.n_domains == 2
+    assert (domains.labels[:40] == -1).all()
+    assert (domains.labels[40:] >= 0).mean() > 0.99
+
+
+def test_one_class_finds_the_second_domain_and_no_second_in_a_single_crystal():
+    labels, image = beside(*PAIRS["phases"], edge=150)
+    domains = find_domains(image, method="one-class")
+    assert domains.n_domains == 2
+    assert accuracy(labels, domains.labels, 15) >= 0.98
+    single = crystal_image("honeycomb", (256, 256), rotation_deg=17, drift=3, seed=8).image
+    assert find_domains(single, method="one-class").n_domains == 1
+
+
+def test_orientations_of_one_phase_are_merged_on_demand():
+    _, image = beside(*PAIRS["grains"], edge=120)
+    merged = find_domains(image, merge_orientations=True)
+    assert merged.n_domains == 1
+    assert merged.boundaries == []
+    assert find_domains(beside(*PAIRS["phases"], edge=120)[1], merge_orientations=True).n_domains == 2
+
+
+def test_the_table_tells_cell_and_area_in_px_and_nm(tmp_path):
+    labels, image = beside(*PAIRS["grains"], edge=120)
+    domains = find_domains(image, pixel_size_nm=0.02)
+    table = domains.table
+    assert table["area"].sum() == (domains.labels >= 0).sum()
+    assert table["a"].to_numpy() == pytest.approx(9.5 * np.sqrt(3), rel=0.01)
+    turn = abs(np.subtract(*table["orientation_deg"])) % 60
+    assert min(turn, 60 - turn) == pytest.approx(23, abs=0.5)
+    assert table["a_nm"].to_numpy() == pytest.approx(0.02 * table["a"].to_numpy())
+    assert table["area_nm2"].to_numpy() == pytest.approx(0.0004 * table["area"].to_numpy())
+    domains.to_csv(tmp_path / "domains.csv")
+    header = (tmp_path / "domains.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert "a (px)" in header
+    assert "area (nm²)" in header
+    assert "orientation (deg)" in header
+
+
+def test_the_same_seed_gives_the_same():
+    image = crystal_image("square", (192, 192), seed=3).image
+    first, second = (find_domains(image, n_domains=3, seed=5).labels for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_domains": 0}, ValueError, "n_domains=0 must be at least 1"),
+        ({"n_domains": 2.0}, TypeError, "n_domains must be a whole number"),
+        ({"n_domains": True}, TypeError, "n_domains must be a whole number"),
+        ({"n_domains": 500}, ValueError, "n_domains=500 is more than the image can hold"),
+        ({"n_domains": 3, "method": "one-class"}, ValueError, "one domain and its outliers"),
+        ({"descriptor": "fourier"}, ValueError, "descriptor='fourier' is not known"),
+        ({"method": "kmeans"}, ValueError, "method='kmeans' is not known"),
+        ({"mask": np.zeros((128, 128), bool)}, ValueError, "mask"),
+    ],
+)
+def test_bad_arguments_are_named(options, error, message):
+    image = crystal_image("square", (128, 128), seed=3).image
+    with pytest.raises(error, match=message):
+        find_domains(image, **options)
+
+
+def test_images_without_crystals_are_told_clearly():
+    noise = np.random.default_rng(0).normal(size=(256, 256))
+    for image in (noise, ndimage.gaussian_filter(noise, 3)):
+        with pytest.raises(ValueError, match="image shows nothing periodic"):
+            find_domains(image)
+    with pytest.raises(ValueError, match="image is constant"):
+        find_domains(np.ones((128, 128)))
+    with pytest.raises(ValueError, match="image is 20 x 200 px; domains need 32 px"):
+        find_domains(noise[:20, :200])
+    with pytest.raises(ValueError, match="smaller than a window"):
+        find_domains(crystal_image("square", (64, 64), spacing=13.5, seed=0).image)
+
+
+def test_it_is_public():
+    assert stemlib.find_domains is find_domains
