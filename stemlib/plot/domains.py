@@ -15,7 +15,7 @@ _COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.YELLOW, s
 _OPACITY = 0.33
 _FOUND, _DRAWN, _FAULT = "found boundary", "drawn boundary", "drawn fault"
 # Colour, line style, width.
-_LINES = {_FOUND: ("#FFFFFF", "-", 1.8), _DRAWN: (style.BLACK, "--", 1.2), _FAULT: (style.BLACK, ":", 1.6)}
+_LINES = {_FOUND: ("#FFFFFF", "-", 1.8), _DRAWN: (style.YELLOW, "--", 1.5), _FAULT: (style.YELLOW, ":", 1.7)}
 _METHODS = {
     "mixture": (style.BLUE, "o", "-", "classification of all segments"),
     "one-class": (style.VERMILLION, "s", "--", "one-class SVM, as published"),
@@ -56,10 +56,12 @@ class DomainPanel:
     def of(cls, case, domains=None, *, name=None, note="", show_image=True):
         """Return the panel of a `stemlib.evaluation.DomainCase` and its `Domains`; None: the image is not at hand.
 
-        `show_image` False leaves the micrograph out, where its licence does not allow a picture.
+        `show_image` False leaves the micrograph out, where its licence does not allow a picture, and says so.
         """
         if case.source is None or domains is None:
             return cls(name or case.name)
+        if not show_image:
+            note = f"{note}; no licence stated, labels alone".removeprefix("; ")
         return cls(
             name or case.name,
             case.source.image if show_image else None,

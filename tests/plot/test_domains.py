@@ -55,6 +55,7 @@ def test_an_image_may_be_left_out_and_an_unsure_scale_has_no_bar():
     hidden = DomainPanel.of(case, domains, show_image=False)
     (axes,) = domains_figure([hidden], columns=1).axes
     assert len(axes.images) == 1
+    assert axes.get_title() == "crystal\nno licence stated, labels alone"
     assert overlay(axes)[10, 5, 3] == 1
     assert not [patch for patch in axes.patches if patch.get_gid() == "scale bar"]
     sure = DomainPanel("sure", IMAGE, LABELS, pixel_size_nm=0.02)
