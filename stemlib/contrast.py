@@ -11,11 +11,15 @@ from stemlib.column_heights import fit_heights, leftover
 from stemlib.column_offsets import offset_chances
 from stemlib.majority import LEAST_SHARE, Levels, normal_levels
 from stemlib.sites import surrounded
+from stemlib.weighted_chances import weighted_chances
 
 _NEIGHBOURS = 24  # columns of the same sublattice that tell how bright it is around one of them
 _EMPTY = 0.4  # of the usual height: what stands lower, on a site where no column is found, is none
 _NOTHING = 0.15  # and on a site where one is found
+_SURE = 0.5  # of the usual height, from which on a column's own place is believed
 _FEWEST = 6  # columns of a sublattice from which on it can be judged
+_DIRECTIONS = {"missing": 0, "dim": 0, "bright": 1, "displaced": 2}
+_SHARES = (0.25, 0.25, 0.5)  # of normal columns below a threshold
 _LEAST_SCATTER = 0.02  # of the intensity: no fit is better than its model
 
 
@@ -43,9 +47,9 @@ def compare_columns(image, positions, sites, *, sigma, spacing, mask):
         One row per site that can be judged, and per column on no site: ``y, x`` px; ``column`` (index into
         `positions`, -1 on an empty site); ``site`` of the cell (-1: none); ``intensity``, in units of the image;
         ``intensity_ratio`` over what is usual for such a site there (NaN on no site); ``content``, the same of all
-        that stands within half a spacing; ``offset`` from the site, px;
-        ``log_p`` of the less likely of intensity and position; ``kind``: "missing", "dim", "bright", "displaced" or
-        "additional", which is what the row would be if it is a defect.
+        that stands within half a spacing; ``offset`` from the site, px; ``log_p`` of the less likely of intensity and
+        position, weighted by how often the image shows such changes; ``kind``: "missing", "dim", "bright",
+        "displaced" or "additional", which is what the row would be if it is a defect.
     n_tried : int
         Tests that were made.
     """
@@ -65,30 +69,25 @@ def compare_columns(image, positions, sites, *, sigma, spacing, mask):
     heights, errors = fit_heights(image, np.vstack([at, others]), sigma, spacing)
     excess = _unexplained(image, np.vstack([at, others]), heights, sigma, spacing, at)
     off = offset_chances(sites.offsets, sites.kind, relative, at, spacing, image.shape)
-    rows = []
+    judged = pd.DataFrame({"y": at[:, 0], "x": at[:, 1], "column": column, "site": sites.kind})
+    judged = judged.assign(
+        intensity=heights[:n],
+        intensity_ratio=np.nan,
+        content=excess / usual[sites.kind],
+        offset=np.linalg.norm(sites.offsets, axis=1),
+        log_p=off,
+        kind="displaced",
+    )
+    known = np.zeros(n, bool)
     for kind in range(len(sites.fractions)):
         member = np.flatnonzero((sites.kind == kind) & usable & np.isfinite(heights[:n]))
-        if (taken[member]).sum() < _FEWEST:
-            continue
-        ratio, levels = _against_neighbours(at[member], heights[member], taken[member])
-        log_p = levels.log_chance(ratio, errors[member] / np.median(errors[member]))
-        rows.append(
-            pd.DataFrame(
-                {
-                    "y": at[member, 0],
-                    "x": at[member, 1],
-                    "column": column[member],
-                    "site": kind,
-                    "intensity": heights[member],
-                    "intensity_ratio": ratio,
-                    "content": ratio + excess[member] / usual[kind],
-                    "offset": np.linalg.norm(sites.offsets[member], axis=1),
-                    "log_p": np.minimum(log_p, off[member]),
-                    "kind": _kinds(ratio, levels, taken[member], off[member] < log_p),
-                }
-            )
-        )
-    n_tried = 2 * sum(map(len, rows))
+        if taken[member].sum() >= _FEWEST:
+            _judge_intensity(judged, member, errors[member], taken[member])
+            known[member] = True
+    judged = _without_edges(judged[known], at[taken], spacing, image.shape)
+    if len(judged):
+        direction = judged["kind"].map(_DIRECTIONS).to_numpy()
+        judged["log_p"] = weighted_chances(judged["log_p"].to_numpy(), direction, _SHARES)
     additional, n_places = judge_additional(
         image,
         positions,
@@ -100,15 +99,29 @@ def compare_columns(image, positions, sites, *, sigma, spacing, mask):
         sigma=sigma,
         spacing=spacing,
     )
-    table = pd.concat([*rows, additional], ignore_index=True) if rows else additional
-    empty = (table["kind"] == "missing").to_numpy()
-    hidden = np.zeros(len(table), bool)
-    # The edge of a crystal is not a row of vacancies.
-    suspects = np.flatnonzero(empty & (table["log_p"] < np.log(1e-2)))
-    hidden[suspects] = ~surrounded(
-        table.loc[suspects, ["y", "x"]].to_numpy(), at[taken], spacing, image.shape
-    )
-    return table[~hidden].reset_index(drop=True), n_tried + n_places
+    tables = [table for table in (judged, additional) if len(table)]
+    table = pd.concat(tables, ignore_index=True) if tables else additional
+    return table, 2 * int(known.sum()) + n_places
+
+
+def _judge_intensity(judged, member, errors, taken):
+    """Fill in how unusual the intensities of one kind of site are, where they are less likely than offsets."""
+    heights = judged["intensity"].to_numpy()[member]
+    ratio, levels = _against_neighbours(judged[["y", "x"]].to_numpy()[member], heights, taken)
+    log_p, off = levels.log_chance(ratio, errors / np.median(errors)), judged["log_p"].to_numpy()[member]
+    rows = judged.index[member]
+    judged.loc[rows, "intensity_ratio"] = ratio
+    judged.loc[rows, "content"] += ratio
+    judged.loc[rows, "log_p"] = np.minimum(log_p, off)
+    judged.loc[rows, "kind"] = _kinds(ratio, levels, taken, off < log_p)
+
+
+def _without_edges(judged, occupied, spacing, shape):
+    """Without the empty sites at the edge of a crystal: they are not a row of vacancies."""
+    suspect = (judged["kind"] == "missing").to_numpy() & (judged["log_p"] < np.log(1e-2)).to_numpy()
+    kept = ~suspect
+    kept[suspect] = surrounded(judged.loc[suspect, ["y", "x"]].to_numpy(), occupied, spacing, shape)
+    return judged[kept].reset_index(drop=True)
 
 
 def _usual(heights, sites, taken):
@@ -129,7 +142,7 @@ def _without_beyond(image, sites, usual, sigma):
 
 def _believed(sites, columns, relative):
     """Where heights are fitted: a faint column's own place is uncertain, as noise over height, its site's is not."""
-    weight = np.clip(np.nan_to_num(relative), 0, 1) ** 2
+    weight = np.clip(np.nan_to_num(relative) / _SURE, 0, 1) ** 2
     return sites + weight[:, None] * (columns - sites)
 
 

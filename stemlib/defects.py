@@ -34,14 +34,16 @@ class Defects:
     table : pandas.DataFrame
         One row per defect, the least likely first: ``y, x`` px; ``kind`` ("missing", "dim", "bright" and "displaced"
         columns, "additional" ones on no site, and "structure", which the Patterson function alone shows); ``score``,
-        minus the decimal logarithm of ``p_value``, the chance that a normal place looks as unusual; ``flagged_by``
+        minus the decimal logarithm of ``p_value``, the chance that a normal place looks as unusual, weighted by how
+        often the image shows changes of this direction; ``flagged_by``
         ("contrast", "patterson" or "both"); ``chain``, the number of the line of defects it belongs to, -1 for none;
         ``intensity_ratio``, the column's intensity over that of its neighbours of the same sublattice, and
         ``offset`` px from its site (NaN where it does not apply); with a known pixel size ``y_nm, x_nm, offset_nm``.
     columns : pandas.DataFrame
-        Every column, and every site that should have one: ``y, x`` px, ``probability``, ``intensity``, ``site`` of
-        the cell (-1: none), ``score`` as above, 0 where it could not be judged, and ``is_empty`` (no column is seen
-        on this site; its ``intensity`` is what stands there, its ``probability`` 0).
+        Every column, and every site that should have one: ``y, x`` px (of a column less than half as high as usual
+        drawn towards its site), ``probability``, ``intensity``, ``site`` of the cell (-1: none), ``score`` as above,
+        0 where it could not be judged, and ``is_empty`` (no column is seen on this site; its ``intensity`` is what
+        stands there, its ``probability`` 0).
     segments : pandas.DataFrame
         Every segment that was compared: ``y, x`` px of its centre and ``score``.
     lattice : stemlib.lattice.Lattice or None
@@ -241,7 +243,9 @@ def _scored(table, places, segments):
     table = table.assign(score=0.0, is_empty=False)
     if places is not None:
         own = places[places["column"] >= 0]
-        table.loc[own["column"].to_numpy(int), "score"] = score_of(own["log_p"])
+        rows = own["column"].to_numpy(int)
+        table.loc[rows, "score"] = score_of(own["log_p"])
+        table.loc[rows, ["y", "x"]] = own[["y", "x"]].to_numpy()
         empty = places[places["column"] < 0]
         rows = empty[["y", "x", "site"]].assign(probability=0.0, intensity=empty["intensity"])
         rows = rows.assign(score=score_of(empty["log_p"]), is_empty=True)
