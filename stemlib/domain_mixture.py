@@ -214,9 +214,14 @@ def _settled(values, members, start):
     labels, inside = _smoothed(members, label)
     label, used = labels[members], inside[members]
     halves = [projected[used & (label == k)] for k in (0, 1)]
-    if min(map(len, halves)) < _FEWEST:
+    if min(map(len, halves)) < _FEWEST or not all(_is_broad(inside & (labels == k)) for k in (0, 1)):
         return None
     return _Split(labels, inside, _apart(*halves))
+
+
+def _is_broad(inside):
+    """Whether a group is more than the seam that windows across a boundary make."""
+    return bool(ndimage.binary_erosion(inside, np.ones((3, 3)), border_value=1).any())
 
 
 def _held_out(grid, values, members, split):

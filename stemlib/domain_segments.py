@@ -24,7 +24,7 @@ _LEAST_CONTRAST = 0.04  # of the power of strong segments
 _LEAST_SIGNIFICANCE = 3.0
 _WIDER = 2.5  # standard deviations of a window, over which amplitudes are averaged
 _LEAST_COHERENCE = 0.4
-_FEWEST_TOGETHER = 9  # segments: chance is less steady
+_FEWEST_TOGETHER = 9  # whole segments: chance is less steady
 _SCATTER = 0.04  # of an amplitude's logarithm in a perfect crystal: dopants, tilt
 _NOISE_FLOOR = 3.0
 _RELATIVE_FLOOR = 0.01
@@ -173,7 +173,7 @@ def cut_segments(work):
     usable &= total > _LEAST_SIGNIFICANCE * np.sqrt((noise**2).sum(axis=0))
     usable &= _coherence(waves, vectors, amplitudes, noise, coverage) > _LEAST_COHERENCE
     areas, _ = ndimage.label(usable)
-    usable &= np.bincount(areas.ravel())[areas] >= _FEWEST_TOGETHER
+    usable &= np.bincount(areas.ravel(), coverage.ravel())[areas] >= _FEWEST_TOGETHER
     return LocalSegments(waves, vectors, amplitudes, noise, usable, usable & (coverage > _TRUSTED))
 
 
