@@ -14,13 +14,15 @@ _FILES = {
 }
 
 
-def credit(image_set):
+def credit(image_set, images=None):
     """Return whose micrographs a figure shows, for its caption.
 
     Parameters
     ----------
     image_set : str
         As `stemlib.evaluation.load_cases` takes it, "atomic" or "drawn".
+    images : iterable of str, optional
+        The atomic images that are shown; by default those whose columns are labelled, as figures of columns show.
 
     Returns
     -------
@@ -41,9 +43,9 @@ def credit(image_set):
     )
     registry = load_registry()
     if image_set == "atomic":
-        # Those whose columns are labelled: they are the ones that figures of columns show.
-        images = atomic_images()
-        shown = registry.loc[images.loc[images["points"] != "", "path"]]
+        known = atomic_images()
+        images = known.index[known["points"] != ""] if images is None else list(images)
+        shown = registry.loc[known.loc[images, "path"]]
         sources = dict.fromkeys(zip(shown["repository"], shown["licence"], strict=True))
         return "Micrographs: public repositories " + ", ".join(f"{name} ({terms})" for name, terms in sources)
     if image_set == "316l":
