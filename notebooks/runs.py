@@ -40,6 +40,9 @@ RUNS = (
     Run("columns", "atomic"),
     # Where a column is to a fraction of a pixel is known in drawn images only.
     Run("columns", "drawn", images=False),
+    Run("zro2-twin", "drawn", images=False),
+    Run("phases", "atomic"),
+    Run("phases", "drawn", images=False),
     Run("train-columns", "drawn", images=False),
     # What the cards of the weights state of the image series left out.
     Run("train-loops", "training", images=False),

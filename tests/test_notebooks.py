@@ -17,8 +17,10 @@ SMALL = {
     "loop-detection": {"side_synthetic": 384},
     "loop-sizes": {"side_synthetic": 384},
     "loop-steel": {"side_synthetic": 384},
+    "phases": {"side_drawn": 256},
     "train-columns": {"train": True, "quick": True, "weights": "TMP"},
     "train-loops": {"train": True, "quick": True, "weights": "TMP", "n_synthetic": 4},
+    "zro2-twin": {"side_drawn": 256, "doses_drawn": [1e6], "tilts_drawn": [20], "n_drawn": 1},
 }
 
 
