@@ -41,6 +41,13 @@ class DefectCase(ColumnCase):
     undecided: tuple = ()
     is_control: bool = False
 
+    @property
+    def known_kinds(self):
+        """Kinds of defect that somebody marked or labelled."""
+        if self.marks is not None:
+            return tuple(dict.fromkeys(self.marks["kind"]))
+        return ("minority column",) if self.sites else ()
+
 
 def load_defect_cases(name, *, side_px=256, seed=0):
     """Return the images with labelled dopants, with marked vacancies, and the negative controls.

@@ -157,7 +157,7 @@ def match_known(case, defects):
             counts &= ~points_in_poly(at, polygon)
     elif case.sites:
         known = case.labels.loc[case.labels["is_minority"], ["y", "x"]]
-        known = known.assign(kind="minority column", certainty="as labelled").reset_index(drop=True)
+        known = known.assign(kind=case.known_kinds[0], certainty="as labelled").reset_index(drop=True)
         if case.region is not None:
             known = known[points_in_poly(known[["y", "x"]], case.region)].reset_index(drop=True)
             counts &= points_in_poly(at, case.region)

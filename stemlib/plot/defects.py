@@ -1,4 +1,4 @@
-"""Defects on micrographs and semantic images, how well scores rank dopants, and what is found against dose."""
+"""Defects on micrographs and on semantic images."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from stemlib.plot.panels import legend_below, panel_grid, show_image, start_pane
 _RED = "#E8000B"
 # Kind -> marker, colour, label; shapes differ too, so that grey prints can be read.
 _KINDS = {
-    "missing": ("o", _RED, "missing column"),
+    "missing": ("X", _RED, "missing column"),
     "dim": ("v", style.ORANGE, "dim column"),
     "bright": ("^", style.YELLOW, "bright column"),
     "displaced": ("D", style.PURPLE, "displaced column"),
@@ -23,14 +23,6 @@ _KINDS = {
 _DOT = ("o", _RED, "defect found")
 # What is known: marker, colour, label.
 _TRUTH = {True: ("o", style.SKY, "{truth}, found"), False: ("s", "#FFFFFF", "{truth}, not found")}
-_LINES = (
-    (style.BLUE, "o", "-"),
-    (style.SKY, "s", "--"),
-    (style.VERMILLION, "^", "-"),
-    (style.ORANGE, "D", "--"),
-    (style.GREEN, "v", ":"),
-    (style.BLACK, "P", "-."),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +60,33 @@ class DefectPanel:
     pixel_size_nm: float | None = None
     note: str = ""
 
+    @classmethod
+    def of(cls, case, defects=None, match=None, *, semantic_image=None):
+        """Return the panel of a `stemlib.evaluation.DefectCase`, its `Defects` and what `match_known` says of them.
 
-def defects_figure(panels, *, columns=3, panel_width=4.2, truth="known defect", caption=""):
+        `semantic_image` shows in place of the micrograph; `defects` None: the image is not at hand.
+        """
+        if defects is None:
+            return cls(case.name, None)
+        truth, note = None, f"{len(defects.table)} found"
+        if match is not None:
+            truth, is_known, counts = match
+            note = (
+                f"{truth['is_found'].sum()} of {len(truth)} known found, {(counts & ~is_known).sum()} others"
+            )
+        return cls(
+            case.name,
+            case.source.image if semantic_image is None else semantic_image,
+            defects.table,
+            truth,
+            is_semantic=semantic_image is not None,
+            region=case.region if case.sites else None,
+            pixel_size_nm=case.source.pixel_size_nm if case.pixel_size_sure else None,
+            note=note + ("" if semantic_image is None else "; semantic image"),
+        )
+
+
+def defects_figure(panels, *, columns=3, panel_width=4.2, size=1.0, truth="known defect", caption=""):
     """Draw found defects on images, red dots or by kind, and around them what is known.
 
     Parameters
@@ -79,6 +96,8 @@ def defects_figure(panels, *, columns=3, panel_width=4.2, truth="known defect", 
         Panels per row.
     panel_width : float
         Inches.
+    size : float
+        Of the markers; smaller where columns are close.
     truth : str
         What the known defects are, for the legend.
     caption : str
@@ -105,7 +124,7 @@ def defects_figure(panels, *, columns=3, panel_width=4.2, truth="known defect", 
             panels, columns=columns, panel_width=panel_width, title_height=0.4, kind="DefectPanel"
         )
         shown = dict.fromkeys(
-            look for axes, panel in zip(grid, panels, strict=True) for look in _draw(axes, panel)
+            look for axes, panel in zip(grid, panels, strict=True) for look in _draw(axes, panel, size)
         )
         handles = [
             _handle(look, truth) for look in (_DOT, *_KINDS.values(), *_TRUTH.values()) if look in shown
@@ -113,6 +132,8 @@ def defects_figure(panels, *, columns=3, panel_width=4.2, truth="known defect", 
         if handles:
             per_row = min(len(handles), max(1, round(1.6 * columns)))
             legend_below(figure, handles, caption, per_row=per_row, size=9)
+        elif caption:
+            figure.supxlabel(caption, fontsize=7.5)
     return figure
 
 
@@ -129,12 +150,12 @@ def _handle(look, truth):
         markeredgecolor=color if hollow else "black",
         markeredgewidth=1.6 if hollow else 0.5,
         path_effects=style.outlined(1.6) if hollow else None,
-        lw=0,
+        linestyle="none",
         label=label.format(truth=truth),
     )
 
 
-def _draw(axes, panel):
+def _draw(axes, panel, size):
     """Draw one panel and return the looks of the markers in it."""
     if not start_panel(axes, panel.name, panel.note, available=panel.image is not None):
         return []
@@ -154,7 +175,7 @@ def _draw(axes, panel):
             rows = panel.truth[panel.truth["is_found"] == found]
             if len(rows):
                 looks.append(look)
-                _scatter(axes, rows, look, 10, f"truth {'found' if found else 'missed'}", hollow=True)
+                _scatter(axes, rows, look, 10 * size, f"truth {'found' if found else 'missed'}", hollow=True)
     if panel.found is not None:
         unknown = sorted(set(panel.found["kind"]) - set(_KINDS))
         if unknown:
@@ -163,7 +184,7 @@ def _draw(axes, panel):
             rows = panel.found if panel.as_dots else panel.found[panel.found["kind"] == kind]
             if len(rows):
                 looks.append(look)
-                _scatter(axes, rows, look, 4.6, kind)
+                _scatter(axes, rows, look, 4.6 * size, kind)
     height, width = panel.image.shape
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     return looks
@@ -183,122 +204,3 @@ def _scatter(axes, rows, look, size, gid, *, hollow=False):
         path_effects=style.outlined(1.3) if hollow else None,
         gid=gid,
     )
-
-
-def ranking_figure(ranking, curves):
-    """Draw precision against recall of dopants ranked by score, one panel per kind of comparison.
-
-    Parameters
-    ----------
-    ranking, curves : pandas.DataFrame
-        As `stemlib.evaluation.ranking_tables` returns them.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to draw.
-
-    Examples
-    --------
-    >>> row = {"image": "drawn", "sites": "all columns"}
-    >>> curve = pd.DataFrame([row | {"recall": r, "precision": 1.0} for r in (1.0, 0.0)])
-    >>> scores = {"average_precision": 1.0, "n_minority": 3, "n_columns": 30}
-    >>> ranking_figure(pd.DataFrame([row | scores]), curve).axes[0].get_title()
-    'drawn'
-    """
-    if not len(ranking):
-        raise ValueError("ranking is empty; it needs one row per image and kind of site")
-    images = list(dict.fromkeys(ranking["image"]))
-    with style.styled():
-        figure = style.new_figure(3.7 * len(images) + 0.3, 3.9)
-        grid = figure.subplots(1, len(images), squeeze=False, sharey=True)[0]
-        for axes, image in zip(grid, images, strict=True):
-            axes.set(
-                title=image, xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall of labelled minority columns"
-            )
-            rows = ranking[ranking["image"] == image].to_dict("records")
-            for row, (color, _, line) in zip(rows, _LINES[::2] * len(rows), strict=False):
-                if np.isnan(row["average_precision"]):
-                    axes.text(0.5, 0.5, "not available", ha="center", va="center", color=style.GREY)
-                    break
-                part = curves[(curves["image"] == image) & (curves["sites"] == row["sites"])]
-                label = (
-                    f"{row['sites']}: {row['average_precision']:.3f}\n"
-                    f"({row['n_minority']} of {row['n_columns']} columns)"
-                )
-                axes.plot(
-                    part["recall"],
-                    part["precision"],
-                    color=color,
-                    linestyle=line,
-                    drawstyle="steps-post",
-                    label=label,
-                )
-            else:
-                axes.legend(loc="lower left", title="average precision", alignment="left")
-        grid[0].set_ylabel("precision")
-    return figure
-
-
-def dose_figure(table, *, caption=""):
-    """Draw recall of missing and of misplaced columns, and precision, against dose, one line per method.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `stemlib.evaluation.defect_score_table` returns it.
-    caption : str
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    KeyError
-        If a column is missing.
-
-    Examples
-    --------
-    >>> keys = ["recall_missing", "recall_displaced", "precision"]
-    >>> row = {key + end: 0.9 for key in keys for end in ("", "_low", "_high")}
-    >>> figure = dose_figure(pd.DataFrame([row | {"method": "default, unit cell", "dose_per_nm2": 1e6}]))
-    >>> [axes.get_title() for axes in figure.axes]
-    ['recall, missing columns', 'recall, columns 1 Å off', 'precision']
-    """
-    titles = {
-        "recall_missing": "recall, missing columns",
-        "recall_displaced": "recall, columns 1 Å off",
-        "precision": "precision",
-    }
-    methods = list(dict.fromkeys(table["method"]))
-    with style.styled():
-        figure = style.new_figure(11.0, 4.1)
-        grid = figure.subplots(1, 3, sharey=True)
-        for axes, (key, title) in zip(grid, titles.items(), strict=True):
-            for number, (method, look) in enumerate(zip(methods, _LINES, strict=False)):
-                color, marker, line = look
-                rows = table[table["method"] == method]
-                # Side by side, so that intervals of equal values can be told apart.
-                dose = rows["dose_per_nm2"] * 1.04 ** (number - (len(methods) - 1) / 2)
-                ends = [rows[key] - rows[f"{key}_low"], rows[f"{key}_high"] - rows[key]]
-                axes.errorbar(
-                    dose,
-                    rows[key],
-                    np.maximum(ends, 0),
-                    color=color,
-                    marker=marker,
-                    linestyle=line,
-                    markersize=5,
-                    elinewidth=0.8,
-                    label=method,
-                    gid=method,
-                )
-            axes.set(title=title, xscale="log", ylim=(-0.02, 1.04), xlabel="dose, electrons per nm²")
-        handles, _ = grid[0].get_legend_handles_labels()
-        legend_below(figure, handles, caption, per_row=len(methods), size=8.5)
-    return figure

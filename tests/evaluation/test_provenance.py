@@ -3,7 +3,15 @@ import hashlib
 import pytest
 
 from stemlib.datasets import load_registry
-from stemlib.evaluation import data_checksums, interval_result, load_cases, weight_checksums, weight_files
+from stemlib.evaluation import (
+    credit,
+    data_checksums,
+    file_checksum,
+    interval_result,
+    load_cases,
+    weight_checksums,
+    weight_files,
+)
 
 
 def test_weights_are_taken_from_the_folder_asked_for(tmp_path):
@@ -38,3 +46,16 @@ def test_every_file_read_has_its_checksum(real_data):
 )
 def test_what_is_not_a_number_becomes_none(row, expected):
     assert interval_result("recall", row, "r") == {"name": "recall", "unit": ""} | expected
+
+
+def test_a_file_of_ones_own_has_its_checksum_and_a_folder_none(tmp_path):
+    (tmp_path / "mine.dm4").write_bytes(b"image")
+    assert file_checksum(tmp_path / "mine.dm4") == {"mine.dm4": hashlib.sha256(b"image").hexdigest()}
+    assert file_checksum(tmp_path) == {}
+
+
+def test_credit_names_the_images_that_are_shown_only():
+    assert credit("atomic", ["nsmo-perfect"]).endswith("(GPL-3.0)")
+    assert credit("atomic", ["wse2-cr"]).endswith("(MIT)")
+    assert credit("atomic").count("(") > 1
+    assert credit("synthetic", []) == "Drawn by stemlib.synthetic"

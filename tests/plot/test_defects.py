@@ -2,7 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stemlib.plot.defects import DefectPanel, defects_figure, dose_figure, ranking_figure
+from stemlib.defects import Defects
+from stemlib.evaluation import DefectCase
+from stemlib.micrograph import Micrograph
+from stemlib.plot.defects import DefectPanel, defects_figure
 
 IMAGE = np.random.default_rng(0).random((100, 120))
 FOUND = pd.DataFrame(
@@ -63,6 +66,9 @@ def test_the_polygon_is_drawn_as_x_and_y():
 def test_nothing_found_needs_no_legend_and_what_is_not_at_hand_says_so():
     figure = defects_figure([DefectPanel("empty", IMAGE, FOUND[:0]), DefectPanel("missing", None)])
     assert not figure.legends
+    # Credit stays where nothing is found.
+    alone = defects_figure([DefectPanel("empty", IMAGE, FOUND[:0])], caption="credit")
+    assert alone.get_supxlabel() == "credit"
     assert figure.axes[1].texts[0].get_text() == "not available"
     with pytest.raises(ValueError, match="panels is empty; give one DefectPanel"):
         defects_figure([])
@@ -73,43 +79,23 @@ def test_an_unknown_kind_is_named():
         defects_figure([DefectPanel("one", IMAGE, FOUND.assign(kind="odd"))])
 
 
-def ranking(image, value):
-    return {"image": image, "sites": "W sites", "average_precision": value, "n_minority": 2, "n_columns": 9}
-
-
-def test_rankings_are_drawn_as_they_are_and_missing_images_said():
-    table = pd.DataFrame([ranking("one", 0.75), ranking("two", np.nan)])
-    curve = pd.DataFrame({"recall": [1.0, 0.5, 0.0], "precision": [0.5, 1.0, 1.0]})
-    first, second = ranking_figure(table, curve.assign(image="one", sites="W sites")).axes
-    assert first.lines[0].get_xydata().tolist() == [[1.0, 0.5], [0.5, 1.0], [0.0, 1.0]]
-    assert first.get_legend().get_texts()[0].get_text() == "W sites: 0.750\n(2 of 9 columns)"
-    assert second.texts[0].get_text() == "not available" and second.get_legend() is None
-    with pytest.raises(ValueError, match="ranking is empty"):
-        ranking_figure(table[:0], curve)
-
-
-def test_rates_against_dose_with_their_intervals():
-    keys = ("recall_missing", "recall_displaced", "precision")
-    rows = [
-        {"method": method, "dose_per_nm2": dose}
-        | {
-            key + end: value + shift
-            for key in keys
-            for end, shift in (("", 0), ("_low", -0.1), ("_high", 0.05))
-        }
-        for method, value in (("first", 0.8), ("second", 0.6))
-        for dose in (1e5, 1e6)
+def test_markers_can_be_smaller():
+    panel = DefectPanel("one", IMAGE, FOUND, TRUTH)
+    sizes = [
+        [line.get_markersize() for line in defects_figure([panel], size=size).axes[0].lines]
+        for size in (1, 0.5)
     ]
-    figure = dose_figure(pd.DataFrame(rows), caption="what counts")
-    for axes in figure.axes:
-        assert axes.get_xscale() == "log"
-        first, second = axes.containers
-        assert first.lines[0].get_ydata().tolist() == [0.8, 0.8]
-        assert second.lines[0].get_ydata().tolist() == [0.6, 0.6]
-        # A little beside each other around the true dose.
-        pairs = zip(first.lines[0].get_xdata(), second.lines[0].get_xdata(), strict=True)
-        assert [(a * b) ** 0.5 for a, b in pairs] == pytest.approx([1e5, 1e6])
-        (bars,) = first.lines[2]
-        assert bars.get_segments()[0][:, 1] == pytest.approx([0.7, 0.85])
-    assert legend_texts(figure) == ["first", "second"]
-    assert figure.legends[0].get_title().get_text() == "what counts"
+    assert np.allclose(np.array(sizes[0]) / 2, sizes[1])
+
+
+def test_a_panel_of_a_case_says_how_many_known_ones_are_found():
+    region = np.array([[0, 0], [0, 99], [99, 99]], float)
+    case = DefectCase("case", Micrograph(IMAGE, 0.02), region=region, sites={"W sites": (0, 1)})
+    defects = Defects(FOUND, pd.DataFrame(), pd.DataFrame(), None, 0, IMAGE.shape, 0.02)
+    match = TRUTH, np.array([True, False, False]), np.array([True, True, False])
+    panel = DefectPanel.of(case, defects, match)
+    assert panel.note == "1 of 2 known found, 1 others"
+    assert panel.image is case.source.image and panel.region is region and panel.pixel_size_nm == 0.02
+    hidden = DefectPanel.of(case, defects, semantic_image=IMAGE / 2)
+    assert hidden.is_semantic and hidden.note == "3 found; semantic image"
+    assert DefectPanel.of(case).image is None
