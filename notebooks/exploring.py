@@ -16,7 +16,8 @@ from stemlib._files import write_atomically
 from stemlib.agreement import size_statistics
 from stemlib.plot.columns import ColumnPanel, columns_figure
 from stemlib.plot.defects import DefectPanel, defects_figure
-from stemlib.synthetic import crystal_image, loop_micrograph
+from stemlib.plot.domains import DomainPanel, domains_figure
+from stemlib.synthetic import crystal_image, domain_image, loop_micrograph
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ def find(analysis, micrograph, name="", **settings):
 
     Parameters
     ----------
-    analysis : {"columns", "lattice", "defects", "loops"}
+    analysis : {"columns", "lattice", "defects", "domains", "loops"}
     micrograph : stemlib.Micrograph
     name : str
         Title of the picture.
@@ -55,6 +56,8 @@ def drawn(analysis, seed):
     """Return a drawn image that shows what the analysis looks for."""
     if analysis == "loops":
         return loop_micrograph((512, 512), n_loops=8, seed=seed).image
+    if analysis == "domains":
+        return domain_image("two-phases", (256, 256), seed=seed).image
     return crystal_image("perovskite", (256, 256), vacancies=0.01, snr=25, rotation_deg=12, seed=seed).image
 
 
@@ -126,6 +129,19 @@ def _defects(micrograph, name, settings):
     return Findings(defects_figure([panel], columns=1, panel_width=8), results, found.table, found.to_csv)
 
 
+def _domains(micrograph, name, settings):
+    found = stemlib.find_domains(micrograph, **settings)
+    panel = DomainPanel(
+        name, micrograph.image, found.labels, tuple(found.boundaries), pixel_size_nm=found.pixel_size_nm
+    )
+    results = [
+        {"name": "domains", "value": found.n_domains, "unit": ""},
+        {"name": "undecided share of the image", "value": float((found.labels < 0).mean()), "unit": ""},
+    ]
+    figure = domains_figure([panel], columns=1, panel_width=8)
+    return Findings(figure, results, found.table, found.to_csv)
+
+
 def _loops(micrograph, name, settings):
     found = stemlib.find_loops(micrograph, **settings)
     scale = found.pixel_size_nm or 1.0
@@ -159,6 +175,15 @@ ANALYSES = {
             "descriptor": ["both", "patterson", "contrast"],
             "false_alarms": ipywidgets.FloatLogSlider(value=1.0, base=10, min=-2, max=2, step=0.5),
             **_DARK,
+        },
+    ),
+    "domains": (
+        _domains,
+        {
+            "n_domains": [("as many as there are", None)] + [(str(number), number) for number in range(1, 6)],
+            "descriptor": ["patterson", "triplet"],
+            "method": ["mixture", "one-class"],
+            "merge_orientations": False,
         },
     ),
     "loops": (_loops, {"method": ["fcn", "cascade"]}),
