@@ -40,6 +40,8 @@ RUNS = (
     Run("columns", "atomic"),
     # Where a column is to a fraction of a pixel is known in drawn images only.
     Run("columns", "drawn", images=False),
+    Run("mowte2-defects", "drawn", images=False),
+    Run("tmd-defects", "atomic"),
     Run("zro2-twin", "drawn", images=False),
     Run("phases", "atomic"),
     Run("phases", "drawn", images=False),

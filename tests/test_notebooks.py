@@ -8,7 +8,7 @@ import reproduce
 from skimage import io
 
 from stemlib.loop_tables import read_imagej_csv
-from stemlib.synthetic import loop_micrograph
+from stemlib.synthetic import crystal_image, loop_micrograph
 
 NOTEBOOKS = sorted(reproduce.NOTEBOOKS.glob("*.ipynb"))
 # What makes each notebook quick on synthetic images; those without an entry run with image_set alone.
@@ -17,7 +17,9 @@ SMALL = {
     "loop-detection": {"side_synthetic": 384},
     "loop-sizes": {"side_synthetic": 384},
     "loop-steel": {"side_synthetic": 384},
+    "mowte2-defects": {"side_drawn": 160, "doses_drawn": [1e6], "n_drawn": 1, "n_perfect": 1},
     "phases": {"side_drawn": 256},
+    "tmd-defects": {"side_synthetic": 128},
     "train-columns": {"train": True, "quick": True, "weights": "TMP"},
     "train-loops": {"train": True, "quick": True, "weights": "TMP", "n_synthetic": 4},
     "zro2-twin": {"side_drawn": 256, "doses_drawn": [1e6], "tilts_drawn": [20], "n_drawn": 1},
@@ -56,6 +58,33 @@ def test_your_image_takes_a_file_and_writes_tables(tmp_path):
     assert {"y (px)", "major (nm)", "score"} <= set(table)
     corrected = read_imagej_csv(tmp_path / "figures" / "your-image-imagej.csv", pixel_size_nm=0.5)
     assert len(corrected) == len(table)
+
+
+@pytest.mark.parametrize("name", ["mowte2-defects", "tmd-defects"])
+def test_defects_are_found_in_a_file_of_ones_own(name, tmp_path):
+    scene = crystal_image("perovskite", (160, 160), spacing=10, vacancies=0.02, seed=4)
+    io.imsave(tmp_path / "mine.tif", scene.image, check_contrast=False)
+    parameters = {"image": str(tmp_path / "mine.tif"), "pixel_size_nm": 0.02}
+    notebook = reproduce.NOTEBOOKS / f"{name}.ipynb"
+    (content,) = reproduce.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
+    assert content["synthetic"] is False and content["name"] == f"{name}-image"
+    assert content["parameters"]["image"] == "mine.tif" and list(content["data"]) == ["mine.tif"]
+    table = pd.read_csv(tmp_path / "figures" / f"{name}-image.csv")
+    assert len(table) == content["results"][0]["value"] == len(scene.missing)
+    assert {"y (px)", "offset (nm)", "flagged_by"} <= set(table)
+
+
+@pytest.mark.parametrize("name", ["phases", "zro2-twin"])
+def test_domains_of_a_file_of_ones_own(name, tmp_path):
+    scene = domain_image("two-phases", (256, 240), seed=1)
+    io.imsave(tmp_path / "mine.tif", scene.image, check_contrast=False)
+    notebook = reproduce.NOTEBOOKS / f"{name}.ipynb"
+    parameters = {"image": str(tmp_path / "mine.tif"), "image_set": "drawn", "pixel_size_nm": 0.02}
+    (content,) = reproduce.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
+    assert content["name"] == f"{name}-image"
+    assert content["synthetic"] is False
+    assert list(content["data"]) == ["mine.tif"]
+    assert content["results"][0]["value"] == 2
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
