@@ -77,7 +77,9 @@ def run_notebook(notebook, parameters, output_folder, log_folder):
         # Without it each kernel warns that others on this machine could listen.
         config=Config({"KernelManager": {"transport_encryption": "auto"}}),
     )
-    return read_figures(output_folder, synthetic=parameters.get("image_set") in ("synthetic", "drawn"))
+    drawn = parameters.get("image_set") in ("synthetic", "drawn")
+    # A file of one's own comes before the image set.
+    return read_figures(output_folder, synthetic=drawn and not parameters.get("image"))
 
 
 def read_figures(folder, synthetic):

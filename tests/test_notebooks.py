@@ -8,7 +8,7 @@ import reproduce
 from skimage import io
 
 from stemlib.loop_tables import read_imagej_csv
-from stemlib.synthetic import crystal_image, loop_micrograph
+from stemlib.synthetic import crystal_image, domain_image, loop_micrograph
 
 NOTEBOOKS = sorted(reproduce.NOTEBOOKS.glob("*.ipynb"))
 # What makes each notebook quick on synthetic images; those without an entry run with image_set alone.
