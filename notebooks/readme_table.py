@@ -19,6 +19,14 @@ LABELLED = {
     "mose2-40kv": "MoSe2 with vacancies, 40 kV",
     "ws2te2-edge": "edge between two phases of WS2(Te) (used in development)",
 }
+TWIN, PHASES, INVERTED = "zro2-twin-drawn", "phases-atomic", "inversion-twins-drawn"
+FOUND = "domains found"
+DOMAINS = {
+    "fe-boundary": "grain boundary in Fe (used in development)",
+    "ws2te2-edge": "edge between two phases of WS2(Te) (used in development)",
+    "llto-domains": "90° domains in (Li,La)TiO3",
+    "cdte-faults": "twin in CdTe, beside stacking faults",
+}
 
 
 def _scores(figure, system, rule):
@@ -33,6 +41,11 @@ def _differences(source):
 def _people(found, truth, images):
     name = f"{found} against {truth}, {images} images, published rule"
     return [(PEOPLE, f"{key}, {name}") for key in RATIOS]
+
+
+def _domains(figure, image):
+    names = (FOUND, "label accuracy", "distance of found and drawn boundaries")
+    return [(figure, f"{name}, {image}") for name in names]
 
 
 # Heading, or (what is measured, the results that say it: figure and name).
@@ -101,6 +114,28 @@ ROWS = (
             ("Gaussians fitted from the true positions", "Gaussian fits"),
         )
     ),
+    "**Domains**, without being told how many (two each): domains found / label accuracy / distance of boundaries, px",
+    *((title, _domains(PHASES, image)) for image, title in DOMAINS.items()),
+    *(
+        (
+            f"drawn ZrO2 particle with a twin boundary, {method}",
+            [
+                (TWIN, f"{name}, {method}")
+                for name in (FOUND, "label accuracy", "distance of found and drawn boundary")
+            ],
+        )
+        for method in ("classification of all segments", "one-class SVM, as published")
+    ),
+    "**Domains** in nearly perfect crystals: domains found",
+    (
+        "NSMO / BaTiO3 / BaTiO3",
+        [(PHASES, f"{FOUND}, {image}") for image in ("nsmo-perfect", "bto-perfect/1", "bto-perfect/2")],
+    ),
+    "**Inversion twins**, drawn, two domains asked for: label accuracy",
+    (
+        "Patterson functions / with triplet phases",
+        [(INVERTED, f"label accuracy, {descriptor}") for descriptor in ("patterson", "triplet")],
+    ),
 )
 
 
@@ -115,7 +150,10 @@ def table(figures):
         found = [_result(figures, figure, name) for figure, name in wanted]
         signed = any("less C" in name for _, name in wanted)
         percent = signed or any("relative" in name for _, name in wanted)
-        measured = " / ".join(_measured(result, percent, signed) for result in found)
+        counts = [name.startswith(FOUND) for _, name in wanted]
+        measured = " / ".join(
+            _measured(result, percent, signed, count) for result, count in zip(found, counts, strict=True)
+        )
         published = [result.get("published") for result in found]
         said = " / ".join(f"{value:.3f}" for value in published) if None not in published else ""
         lines.append(f"| {label} | {measured} | {said} |")
@@ -132,11 +170,13 @@ def _result(figures, figure, name):
     return named[name]
 
 
-def _measured(result, percent, signed):
+def _measured(result, percent, signed, count):
     if result["value"] is None:
         return "not available"
 
     def text(value):
+        if count:
+            return f"{value:.0f}"
         return f"{100 * value:{'+' if signed else ''}.1f} %" if percent else f"{value:.3f}"
 
     interval = f" ({text(result['low'])} to {text(result['high'])})" if "low" in result else ""
