@@ -121,7 +121,12 @@ def defects_figure(panels, *, columns=3, panel_width=4.2, size=1.0, truth="known
     columns = max(1, min(columns, len(panels)))
     with style.styled():
         figure, grid = panel_grid(
-            panels, columns=columns, panel_width=panel_width, title_height=0.4, kind="DefectPanel"
+            panels,
+            columns=columns,
+            panel_width=panel_width,
+            title_height=0.4,
+            legend_height=0.95,
+            kind="DefectPanel",
         )
         shown = dict.fromkeys(
             look for axes, panel in zip(grid, panels, strict=True) for look in _draw(axes, panel, size)
@@ -149,7 +154,6 @@ def _handle(look, truth):
         fillstyle="none" if hollow else "full",
         markeredgecolor=color if hollow else "black",
         markeredgewidth=1.6 if hollow else 0.5,
-        path_effects=style.outlined(1.6) if hollow else None,
         linestyle="none",
         label=label.format(truth=truth),
     )
@@ -201,6 +205,5 @@ def _scatter(axes, rows, look, size, gid, *, hollow=False):
         fillstyle="none" if hollow else "full",
         markeredgecolor=color if hollow else "black",
         markeredgewidth=1.3 if hollow else 0.4,
-        path_effects=style.outlined(1.3) if hollow else None,
         gid=gid,
     )

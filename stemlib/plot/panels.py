@@ -5,7 +5,7 @@ import numpy as np
 from stemlib.plot import style
 
 
-def panel_grid(panels, *, columns, panel_width, title_height, kind):
+def panel_grid(panels, *, columns, panel_width, title_height, kind, legend_height=0.55):
     """Return a figure, in the project's style, and one axes per panel; those left over in the last row are empty.
 
     Parameters
@@ -14,8 +14,8 @@ def panel_grid(panels, *, columns, panel_width, title_height, kind):
         Only their number counts.
     columns : int
         Panels per row, fewer where there are fewer panels.
-    panel_width, title_height : float
-        Inches.
+    panel_width, title_height, legend_height : float
+        Inches; the legend is below all panels.
     kind : str
         The class of the panels, for the error.
 
@@ -39,7 +39,8 @@ def panel_grid(panels, *, columns, panel_width, title_height, kind):
         raise ValueError(f"panels is empty; give one {kind} per image")
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure = style.new_figure(columns * panel_width, rows * (panel_width + title_height) + 0.55, images=True)
+    height = rows * (panel_width + title_height) + legend_height
+    figure = style.new_figure(columns * panel_width, height, images=True)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
