@@ -20,7 +20,15 @@ LABELLED = {
     "ws2te2-edge": "edge between two phases of WS2(Te) (used in development)",
 }
 TWIN, PHASES, INVERTED = "zro2-twin-drawn", "phases-atomic", "inversion-twins-drawn"
-FOUND = "domains found"
+FOUND, DEFECTS_FOUND = "domains found", "defects found"
+KNOWN, RANKING, CONTROLS = "tmd-defects-atomic", "tmd-ranking-atomic", "tmd-controls-atomic"
+MOWTE2, PERFECT = "mowte2-scores-drawn", "mowte2-defects-drawn"
+RANKED = {
+    "Ti in WSe2, first detector": ("W sites", "wse2-ti/adf1"),
+    "Ti in WSe2, second detector": ("W sites", "wse2-ti/adf2"),
+    "Cr in WSe2, sites of class 1 (used in development)": ("sites of class 1", "wse2-cr"),
+    "Cr in WSe2, sites of class 0 (used in development)": ("sites of class 0", "wse2-cr"),
+}
 DOMAINS = {
     "fe-boundary": "grain boundary in Fe (used in development)",
     "ws2te2-edge": "edge between two phases of WS2(Te) (used in development)",
@@ -46,6 +54,19 @@ def _people(found, truth, images):
 def _domains(figure, image):
     names = (FOUND, "label accuracy", "distance of found and drawn boundaries")
     return [(figure, f"{name}, {image}") for name in names]
+
+
+def _ranked(sites, image):
+    return [(RANKING, f"average precision, {kind}, {image}") for kind in (sites, "all columns")]
+
+
+def _drawn_defects(method):
+    """At the dose of the images shown; false ones in images that have no defects."""
+    rates = ("recall, missing", "recall, 1 Å off", "precision")
+    return [
+        *((MOWTE2, f"{rate} at 3e+06 per nm², {method}") for rate in rates),
+        (PERFECT, f"defects found per image without any, {method}"),
+    ]
 
 
 # Heading, or (what is measured, the results that say it: figure and name).
@@ -114,6 +135,32 @@ ROWS = (
             ("Gaussians fitted from the true positions", "Gaussian fits"),
         )
     ),
+    "**Defects** in drawn bilayer 2H-MoWTe2: recall of missing columns / of those 1 Å off / precision / false ones "
+    "per image without defects, 1 asked for",
+    *(
+        (title, _drawn_defects(method))
+        for title, method in (
+            ("`find_defects`, unit cells", "default, unit cell"),
+            ("`find_defects`, windows on columns", "default, columns"),
+            ("Patterson functions of the semantic image, unit cells", "Patterson, unit cell"),
+            ("Patterson functions of the semantic image, windows on columns", "Patterson, columns"),
+        )
+    ),
+    "**Dopants** ranked by their score, average precision against labels: among columns of their sites / among all",
+    *((title, _ranked(*what)) for title, what in RANKED.items()),
+    "**Vacancies** marked by eye in MoSe2, found: two atoms missing / one, as it seems",
+    (
+        "`find_defects`",
+        [(KNOWN, f"found of {kind}, mose2-40kv") for kind in ("missing", "half")],
+    ),
+    "**Nearly perfect crystals**: defects found, 1 false one expected in each",
+    (
+        "NSMO / BaTiO3 / BaTiO3",
+        [
+            (CONTROLS, f"{DEFECTS_FOUND} in a nearly perfect crystal, {image}")
+            for image in ("nsmo-perfect", "bto-perfect/1", "bto-perfect/2")
+        ],
+    ),
     "**Domains**, without being told how many (two each): domains found / label accuracy / distance of boundaries, px",
     *((title, _domains(PHASES, image)) for image, title in DOMAINS.items()),
     *(
@@ -150,7 +197,7 @@ def table(figures):
         found = [_result(figures, figure, name) for figure, name in wanted]
         signed = any("less C" in name for _, name in wanted)
         percent = signed or any("relative" in name for _, name in wanted)
-        counts = [name.startswith(FOUND) for _, name in wanted]
+        counts = [name.startswith((FOUND, f"{DEFECTS_FOUND} in")) for _, name in wanted]
         measured = " / ".join(
             _measured(result, percent, signed, count) for result, count in zip(found, counts, strict=True)
         )
