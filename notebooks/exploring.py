@@ -63,18 +63,24 @@ def drawn(analysis, seed):
 
 def explorer(micrograph, analysis, name=""):
     """Return a form per finder, the chosen one in front; its button runs it and shows picture and table."""
-    pages = []
-    for key, (_, forms) in ANALYSES.items():
-
-        def show(key=key, **settings):
-            findings = find(key, micrograph, name, **settings)
-            display(picture(findings.figure), findings.table)
-
-        page = ipywidgets.interactive(show, {"manual": True, "manual_name": f"find {key}"}, **forms)
-        pages.append(page)
+    pages = [_form(micrograph, one, name) for one in ANALYSES]
     tabs = ipywidgets.Tab(children=pages, titles=list(ANALYSES))
     tabs.selected_index = list(ANALYSES).index(analysis)
     return tabs
+
+
+def _form(micrograph, analysis, name):
+    def show(**settings):
+        findings = find(analysis, micrograph, name, **settings)
+        display(picture(findings.figure), findings.table)
+
+    forms = ANALYSES[analysis][1]
+    page = ipywidgets.interactive(show, {"manual": True, "manual_name": f"find {analysis}"}, **forms)
+    for field in page.children:
+        if isinstance(field, ipywidgets.ValueWidget):
+            field.style.description_width = "9em"
+            field.layout.width = "26em"
+    return page
 
 
 def picture(figure):
@@ -130,7 +136,8 @@ def _defects(micrograph, name, settings):
 
 
 def _domains(micrograph, name, settings):
-    found = stemlib.find_domains(micrograph, **settings)
+    # In a form no choice can be None, so 0 stands for it.
+    found = stemlib.find_domains(micrograph, **settings | {"n_domains": settings.get("n_domains") or None})
     panel = DomainPanel(
         name, micrograph.image, found.labels, tuple(found.boundaries), pixel_size_nm=found.pixel_size_nm
     )
@@ -180,7 +187,7 @@ ANALYSES = {
     "domains": (
         _domains,
         {
-            "n_domains": [("as many as there are", None)] + [(str(number), number) for number in range(1, 6)],
+            "n_domains": [("as many as there are", 0)] + [(str(number), number) for number in range(1, 6)],
             "descriptor": ["patterson", "triplet"],
             "method": ["mixture", "one-class"],
             "merge_orientations": False,
