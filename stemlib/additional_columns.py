@@ -96,27 +96,30 @@ def judge_additional(image, positions, extra, heights, background, sites, peaks,
 def _filtered(image, positions, heights, sigma, spacing):
     """What a matched filter of a column's peak sees at every pixel where sites are emptied: a height."""
     known = np.isfinite(heights)
-    rest = leftover(image, positions[known], heights[known], sigma, spacing)
+    rest = leftover(image, positions[known], heights[known], sigma, spacing).astype(np.float32)
     return 2 * cv2.GaussianBlur(rest, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
 
 
 def _against_other_cells(seen, places, sites, nearest, spacing):
     """Logarithm of the chance of as much as is seen at each place, by what is seen beside other sites of its kind."""
     result = np.zeros(len(places))
-    for k, (place, site) in enumerate(zip(places, nearest, strict=True)):
-        alike = sites.positions[sites.kind == sites.kind[site]] + (place - sites.positions[site])
-        inside = ((alike > 0.5 * spacing) & (alike < np.array(seen.shape) - 1 - 0.5 * spacing)).all(axis=1)
-        alike = alike[inside & (np.abs(alike - place).max(axis=1) > 0.5 * spacing)]
-        if len(alike) < _FEWEST:
-            continue
-        order = ((alike - place) ** 2).sum(axis=1).argsort(kind="stable")[:_ALIKE]
-        values = _looked_up(seen, alike[order])
-        usual = Levels(*(np.array([v]) for v in clipped_scatter(values)))
-        value = _looked_up(seen, place[None])
-        result[k] = usual.log_chance(value)[0] if value[0] > usual.means[0] else 0.0
+    for kind in np.unique(sites.kind[nearest]):
+        alike = sites.positions[sites.kind == kind]
+        tree = cKDTree(alike)
+        for k in np.flatnonzero(sites.kind[nearest] == kind):
+            own, place = sites.positions[nearest[k]], places[k]
+            near = tree.query(own, k=np.arange(2, min(_ALIKE, len(alike)) + 1))[1]
+            same = alike[near] + (place - own)
+            edge = np.minimum(same, np.array(seen.shape) - 1 - same).min(axis=1)
+            same = same[edge > 0.5 * spacing]
+            if len(same) < _FEWEST:
+                continue
+            usual = Levels(*(np.array([v]) for v in clipped_scatter(_looked_up(seen, same))))
+            value = _looked_up(seen, place[None])
+            result[k] = usual.log_chance(value)[0] if value[0] > usual.means[0] else 0.0
     return result
 
 
 def _looked_up(image, points):
     y, x = points.T.astype(np.float32)
-    return cv2.remap(image.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[:, 0]
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[:, 0]

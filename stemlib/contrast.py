@@ -149,7 +149,7 @@ def _believed(sites, columns, relative):
 def _unexplained(image, positions, heights, sigma, spacing, at):
     """What peaks leave over within half a spacing around columns, as the height of a peak that holds as much."""
     known = np.isfinite(heights)
-    rest = leftover(image, positions[known], heights[known], sigma, spacing)
+    rest = leftover(image, positions[known], heights[known], sigma, spacing).astype(np.float32)
     wide = 0.5 * spacing
     sums = cv2.GaussianBlur(rest, (0, 0), wide, borderType=cv2.BORDER_REFLECT) * (1 + (wide / sigma) ** 2)
     row, column = np.clip(np.rint(at).astype(int), 0, np.array(image.shape) - 1).T

@@ -22,6 +22,7 @@ from stemlib.segment_scores import score_segments
 SCHEMES = ("unit-cell", "columns")
 DESCRIPTORS = ("patterson", "contrast", "both")
 SOURCES = ("image", "semantic")
+_RIM = 1.0  # spacings from the image's edge in which the semantic image is not like elsewhere: columns are cut off
 _LEAST_COVERED = 0.5  # of the image, before it is said that only a part was judged
 
 
@@ -185,7 +186,7 @@ def find_defects(
             lattice if scheme == "unit-cell" else None,
             table[["y", "x"]].to_numpy(),
             spacing=columns.spacing,
-            mask=mask,
+            mask=_inner(mask, _RIM * columns.spacing) if source == "semantic" else mask,
             doubtful=None if flagged is None else flagged[["y", "x"]].to_numpy(),
             seed=seed,
         )
@@ -236,6 +237,14 @@ def _lattice_of(bright, mask, scheme, descriptor):
             f"the lattice covers {covered:.0%} of the image; defects are only found there", stacklevel=3
         )
     return lattice
+
+
+def _inner(mask, rim):
+    """The mask without a rim along the image's edge."""
+    inner, width = np.zeros(mask.shape, bool), int(np.ceil(rim))
+    middle = (slice(width, -width),) * 2
+    inner[middle] = mask[middle]
+    return inner
 
 
 def _scored(table, places, segments):

@@ -210,7 +210,17 @@ def _criterion(values, count):
     The levels are None where one of them has too few values or is too close to the next.
     """
     core = values[(values >= np.quantile(values, 0.02)) & (values <= np.quantile(values, 0.98))]
-    means = np.quantile(core, (np.arange(count) + 0.5) / count)
+    parts = (np.arange(count) + 0.5) / count
+    # Levels of equal shares, and levels however uneven: each start misses what the other finds.
+    starts = [np.quantile(core, parts), core.min() + parts * np.ptp(core)][: 1 if count == 1 else 2]
+    found = [_converged(values, core, means) for means in starts]
+    valid = [one for one in found if one[1] is not None]
+    return min(valid or found, key=lambda one: one[0])
+
+
+def _converged(values, core, means):
+    """Criterion and levels from one start, by expectation and maximisation."""
+    count = len(means)
     sd = max(float(core.std()) / count, 1e-9 * max(1.0, float(np.abs(values).max())))
     shares, uniform = np.full(count, 0.95 / count), 0.05
     width = max(float(np.ptp(values)), 1e-9)
