@@ -68,7 +68,10 @@ def leftover(image, positions, heights, sigma, spacing):
     """What peaks and the smooth background do not explain of an image: (H, W) float64."""
     rest = np.array(image, np.float64)
     draw(rest, positions, -heights, sigma)
-    return rest - cv2.GaussianBlur(rest, (0, 0), _SMOOTH * spacing, borderType=cv2.BORDER_REFLECT)
+    smooth = cv2.GaussianBlur(
+        rest.astype(np.float32), (0, 0), _SMOOTH * spacing, borderType=cv2.BORDER_REFLECT
+    )
+    return rest - smooth
 
 
 @numba.njit(cache=True)
