@@ -7,12 +7,17 @@ from scipy import ndimage
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-LEAST_APART = 7.0  # scatters within, between the means of two groups that are two domains
+_LEAST_APART = (
+    5.0  # scatters within, between the means of two groups that are two domains, of very many segments
+)
+_FEW = 9.0  # independent segments among which chance makes as much again
+_REACH = 4.0  # segments from the other group, within which a boundary that is sharp is passed
 _MOST_COMPONENTS = 8
 _LEAST_VARIANCE = 3.0  # of a component, over that of noise
 _SEGMENTS_PER_COMPONENT = 8  # independent ones, or a direction is found in which anything falls in two
 _SHRINKAGE = 0.1  # of the scatter within groups, towards the same in all directions
 _FEWEST = 4  # segments inside a domain
+_BROAD = 0.5  # of the segments inside a domain, in parts of it that are five segments wide and more
 _BLOCK = 5.0  # standard deviations of a window; blocks so large are held out
 _ROUNDS = 8
 
@@ -47,13 +52,17 @@ class SegmentGrid:
         row, column = np.indices(usable.shape) // side
         self.fold = (row + column) % 2
 
+    def least_apart(self, members):
+        """How far two groups among some segments (M, N) must be apart to be two domains: the more, the fewer."""
+        return _LEAST_APART * (1 + _FEW / max(1.0, members.sum() * self.independent))
+
     def components(self, members):
         """Principal components of some segments (M, N), those that stand out of noise and are not too many: (n, C)."""
         values = self.features[members]
         values = values - np.median(values, axis=0)
         variance, directions = np.linalg.eigh(np.atleast_2d(np.cov(values.T)))
         room = int(len(values) * self.independent / _SEGMENTS_PER_COMPONENT)
-        count = int(np.clip((variance > _LEAST_VARIANCE).sum(), 1, np.clip(room, 1, _MOST_COMPONENTS)))
+        count = int(np.clip((variance > _LEAST_VARIANCE).sum(), 1, np.clip(room, 2, _MOST_COMPONENTS)))
         return values @ directions[:, ::-1][:, :count]
 
 
@@ -109,12 +118,13 @@ def find_groups(grid, n_groups=None, *, seed=0):
 
 
 def separation(grid, first, second):
-    """How far two groups of segments (M, N), both True inside, are apart in scatters along their discriminant."""
+    """How far two groups of segments (M, N), both True inside, are apart, over what two domains must be at least."""
     both = first | second
     values = grid.components(both)
     label = second[both].astype(int)
     projected = values @ _direction(values, label)
-    return _apart(projected[label == 0], projected[label == 1])
+    apart = _apart(projected[label == 0], projected[label == 1])
+    return apart / grid.least_apart(both)
 
 
 def inner(labels):
@@ -130,7 +140,7 @@ def _natural(grid, members):
     while waiting:
         part = waiting.pop()
         split = _split(grid, part, held_out=True)
-        if split is None or split.apart < LEAST_APART:
+        if split is None or split.apart < grid.least_apart(part):
             done.append(part)
         else:
             waiting += [split.inside & (split.labels == k) for k in (0, 1)]
@@ -138,7 +148,7 @@ def _natural(grid, members):
     while len(done) > 1:
         pairs = [(separation(grid, done[i], done[j]), i, j) for i in range(len(done)) for j in range(i)]
         least, i, j = min(pairs)
-        if least >= LEAST_APART:
+        if least >= 1:
             break
         done[j] = done[j] | done.pop(i)
     return done
@@ -220,13 +230,17 @@ def _settled(values, members, start):
 
 
 def _is_broad(inside):
-    """Whether a group is more than the seam that windows across a boundary make."""
-    return bool(ndimage.binary_erosion(inside, np.ones((3, 3)), border_value=1).any())
+    """Whether most of a group is broader than the seams that windows across a boundary make, and than ripples."""
+    core = ndimage.binary_erosion(inside, np.ones((3, 3)), border_value=1)
+    broad = ndimage.binary_dilation(core, np.ones((3, 3))) & inside
+    return bool(broad.sum() >= _BROAD * inside.sum())
 
 
 def _held_out(grid, values, members, split):
     """How far the groups are apart along directions learnt elsewhere: the smaller of two results; 0 for too few."""
     label, used, fold = split.labels[members], split.inside[members], grid.fold[members]
+    gaps = [ndimage.distance_transform_edt(split.labels != 1 - k)[members] for k in (0, 1)]
+    near = np.where(label == 0, *gaps) <= _REACH
     results = []
     for tested in (0, 1):
         learnt = used & (fold != tested)
@@ -235,7 +249,12 @@ def _held_out(grid, values, members, split):
         if fewest < _FEWEST - 1:
             return 0.0
         projected = values @ _direction(values[learnt], label[learnt])
-        results.append(_apart(*(projected[g] for g in groups)))
+        apart = _apart(*(projected[g] for g in groups))
+        beside = [projected[g & near] for g in groups]
+        if min(map(len, beside)):
+            step = abs(beside[0].mean() - beside[1].mean())
+            apart *= min(1.0, step / abs(projected[groups[0]].mean() - projected[groups[1]].mean()))
+        results.append(apart)
     return min(results)
 
 

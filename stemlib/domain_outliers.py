@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.svm import OneClassSVM
 
-from stemlib.domain_mixture import LEAST_APART, inner, otsu_threshold, separation
+from stemlib.domain_mixture import inner, otsu_threshold, separation
 
 _NU = 0.1
 _GAMMA = 0.25  # of the kernel, over the number of components, in scatters of the domain that is learnt
@@ -54,7 +54,7 @@ def find_outliers(grid, n_groups=None):
     if n_groups is None:
         sure = inner(labels) & grid.trusted
         groups = [sure & (labels == k) for k in (0, 1)]
-        if min(g.sum() for g in groups) < 4 or separation(grid, *groups) < LEAST_APART:
+        if min(g.sum() for g in groups) < 4 or separation(grid, *groups) < 1:
             labels[outlying] = 0
     return labels
 

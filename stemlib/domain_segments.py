@@ -17,7 +17,7 @@ _SIGMA = 1.3  # of a segment's window, over the longest period
 _LEAST_SIGMA = 0.8  # so that reflections of one crystal stay apart
 _WINDOWS_PER_SIDE = 18  # standard deviations of a window, where the period allows it
 _MOST_REFLECTIONS = 60
-_SAME = 0.7  # of the standard deviation of a window in reciprocal space: closer reflections are one
+_SAME = 1.0  # of the standard deviation of a window in reciprocal space: closer reflections are one
 _COVERED = 0.2  # of a window, from which on it is a segment
 _TRUSTED = 0.6  # and from which on others are judged by it
 _LEAST_CONTRAST = 0.04  # of the power of strong segments
@@ -27,7 +27,7 @@ _LEAST_COHERENCE = 0.4
 _FEWEST_TOGETHER = 9  # whole segments: chance is less steady
 _SCATTER = 0.04  # of an amplitude's logarithm in a perfect crystal: dopants, tilt
 _NOISE_FLOOR = 3.0
-_RELATIVE_FLOOR = 0.01
+_RELATIVE_FLOOR = 0.07
 
 
 class NoReflectionsError(ValueError):
