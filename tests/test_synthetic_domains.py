@@ -82,6 +82,9 @@ def test_an_inclined_boundary_shows_both_twins_in_a_band():
     change = np.abs(upright.image - inclined.image)[:, 150:250].mean(axis=1)
     # 6 nm at 45 degrees: 150 px on either side.
     assert change[row - 40 : row - 10].mean() > 5 * change[row - 185 : row - 165].mean()
+    # Together they are no thicker than one of them alone.
+    middle = np.s_[row - 40 : row + 40, 150:250]
+    assert inclined.image[middle].mean() == pytest.approx(upright.image[middle].mean(), rel=0.03)
 
 
 def test_inversion_twins_swap_their_sublattices():
@@ -118,6 +121,20 @@ def test_drift_bends_image_and_map_alike():
         y, x = np.clip(np.rint(line).astype(int), 6, 293).T
         around = np.stack([bent.labels[y + dy, x + dx] for dy, dx in ((0, -5), (0, 5), (-5, 0), (5, 0))])
         assert (around.max(axis=0) > around.min(axis=0)).mean() > 0.9
+
+
+def test_phases_are_as_bright_as_their_atoms_say():
+    scene = domain_image("three-phases", (300, 300), jitter_nm=0, dose_per_nm2=1e10, seed=3)
+    sheet, _, bilayer = (scene.image[binary_erosion(scene.labels == k, iterations=8)].max() for k in range(3))
+    background = scene.image[binary_erosion(scene.labels < 0, iterations=12)].mean()
+    expected = (42**1.7 + 2 * 52**1.7) / 74**1.7
+    assert (bilayer - background) / (sheet - background) == pytest.approx(expected, rel=0.12)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("grain-boundary", 9), ("two-phases", 3), ("two-phases", 13)])
+def test_columns_of_two_crystals_do_not_fall_on_each_other(name, seed):
+    scene = domain_image(name, (200, 200), jitter_nm=0, dose_per_nm2=1e10, seed=seed)
+    assert scene.image.max() < 1
 
 
 def test_support_and_contamination_add_intensity():

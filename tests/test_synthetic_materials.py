@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from scipy.spatial import cKDTree
 
 from stemlib.synthetic import material_image, project
@@ -83,6 +84,15 @@ def test_intensity_goes_as_the_power_of_the_atomic_number():
     assert crystal.strength == pytest.approx(26 * 38**2)
 
 
+def test_atoms_on_one_another_are_one_column_across_the_edge_of_the_cell_too():
+    places = [(0.05, 2, 0), (3.98, 2.05, 1), (2, 0.5, 0)]
+    atoms = Atoms("W2C", places, cell=[4, 4, 2], pbc=True)
+    crystal = project(atoms)
+    assert crystal.columns == ((74, 74), (6,))
+    at = crystal.crystal.sites[0] @ crystal.crystal.cell * crystal.spacing_nm * 10
+    np.testing.assert_allclose(np.mod(at, 4), [1.975, 0.015], atol=1e-6)
+
+
 def test_mixed_sites_hold_the_stated_share():
     crystal = project(mowte2_bilayer(0.3))
     sites = np.arange(20000) % 2
@@ -129,6 +139,9 @@ def test_counts_follow_from_the_dose():
 def test_more_dose_more_signal_to_noise():
     few, many = (material_image(shape=(96, 96), dose_per_nm2=dose, seed=0) for dose in (1e6, 4e6))
     assert (many.columns["snr"] / few.columns["snr"]).median() == pytest.approx(2, rel=0.02)
+    # The dose is per area: finer pixels see as much.
+    fine = material_image(shape=(192, 192), dose_per_nm2=1e6, pixel_size_nm=0.01, seed=0)
+    assert fine.columns["snr"].median() == pytest.approx(few.columns["snr"].median(), rel=0.03)
 
 
 def test_contamination_and_vacuum():

@@ -94,6 +94,7 @@ def test_lines_across_all_sides_divide():
         for second in ends:
             if first != second:
                 labels = sides((20, 30), [[ends[first], (9.5, 14.5), ends[second]]])
+                assert labels[0, 0] == 0
                 share = labels.mean()
                 opposite = {first, second} in ({"top", "bottom"}, {"left", "right"})
                 assert min(share, 1 - share) == pytest.approx(0.5 if opposite else 0.25, abs=0.01)
