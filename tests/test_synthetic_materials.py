@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from scipy.spatial import cKDTree
 
 from stemlib.synthetic import material_image, project
@@ -58,6 +59,25 @@ def test_projected_zirconia_has_half_the_cell():
     cosine = cell[0] @ cell[1] / np.prod(np.linalg.norm(cell, axis=1))
     assert abs(np.degrees(np.arccos(cosine)) - 90) == pytest.approx(9.23, abs=0.01)
     assert sorted(column for column in crystal.columns) == [(8,)] * 4 + [(40,)] * 2
+
+
+@pytest.mark.parametrize(
+    ("atoms", "edges", "angle"),
+    [
+        (bulk("Fe", cubic=True), (2.87 / np.sqrt(2),) * 2, 90),
+        (bulk("Fe", cubic=True).repeat((3, 2, 1)), (2.87 / np.sqrt(2),) * 2, 90),
+        (bulk("Cu", cubic=True), (3.61 / 2,) * 2, 90),
+        (strontium_titanate().repeat((2, 3, 1)), (3.9053, 3.9053), 90),
+        (tmd("WSe2").repeat((1, 4, 1)), (3.282, 3.282), 60),
+    ],
+)
+def test_the_projected_cell_is_primitive_and_not_oblique(atoms, edges, angle):
+    crystal = project(atoms)
+    cell = crystal.crystal.cell * crystal.spacing_nm * 10
+    np.testing.assert_allclose(np.linalg.norm(cell, axis=1), edges, rtol=1e-6)
+    cosine = cell[0] @ cell[1] / np.prod(np.linalg.norm(cell, axis=1))
+    assert abs(cosine) == pytest.approx(np.cos(np.radians(angle)), abs=1e-9)
+    assert (crystal.crystal.sites > -1e-6).all() and (crystal.crystal.sites < 1).all()
 
 
 def test_every_structure_keeps_its_density_in_projection():

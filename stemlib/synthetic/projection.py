@@ -194,42 +194,57 @@ def _merged(cell, fractional, weights, reach):
 
 
 def _primitive(cell, sites, heights, tolerance):
-    """Return the smallest cell that the projected columns have, and which of them it keeps."""
+    """Return the smallest and least oblique cell that the projected columns have, and which of them it keeps."""
     kept = np.arange(len(sites))
-    found = True
-    while found:
-        found = False
-        for shift in (sites[1:] - sites[0]) % 1.0:
-            if _maps(cell, sites, heights[kept], shift, tolerance):
-                cell, sites, chosen = _divided(cell, sites, shift)
-                kept, found = kept[chosen], True
-                break
-    return cell, sites, kept
+    while (shift := _translation(cell, sites, heights[kept], tolerance)) is not None:
+        cell, sites, chosen = _divided(cell, sites, shift, tolerance)
+        kept = kept[chosen]
+    reduced = _reduced(cell)
+    sites = sites @ cell @ np.linalg.inv(reduced)
+    return reduced, (sites + 1e-9) % 1.0 - 1e-9, kept
 
 
-def _maps(cell, sites, heights, shift, tolerance):
-    apart = sites[:, None] + shift - sites[None]
-    apart -= np.rint(apart)
-    distance = np.linalg.norm(apart @ cell, axis=-1)
-    nearest = distance.argmin(axis=1)
-    return distance.min(axis=1).max() < 0.2 * tolerance and np.allclose(heights, heights[nearest], rtol=1e-6)
+def _translation(cell, sites, heights, tolerance):
+    """A fractional shift that maps all columns onto like ones, or None."""
+    for shift in sites[1:] - sites[0]:
+        distance = _apart(cell, sites + shift, sites)
+        nearest = distance.argmin(axis=1)
+        if distance.min(axis=1).max() < 0.2 * tolerance and np.allclose(heights, heights[nearest], rtol=1e-6):
+            return shift - np.rint(shift)
+    return None
 
 
-def _divided(cell, sites, shift):
+def _divided(cell, sites, shift, tolerance):
     """The cell in which a fractional shift is a translation too."""
-    shift = shift - np.rint(shift)
     along = int(np.abs(shift).argmax())
-    times = round(1 / np.abs(shift[np.abs(shift) > 1e-3]).min())
-    # Of all multiples, the one that is the shortest step along the longest component.
-    multiples = [k * shift - np.rint(k * shift) for k in range(1, times + 1)]
+    # Shift is a fraction m / n of the cell: of its multiples, the shortest step that is left along this edge.
+    multiples = [k * shift - np.rint(k * shift) for k in range(1, 2 * len(sites) + 1)]
     step = min((m for m in multiples if abs(m[along]) > 1e-3), key=lambda m: abs(m[along]))
     new = cell.copy()
     new[along] = step @ cell * np.sign(step[along])
     moved = sites @ cell @ np.linalg.inv(new)
-    moved = (moved + 1e-6) % 1.0 - 1e-6
-    _, chosen = np.unique(np.rint(moved * 500).astype(int) % 500, axis=0, return_index=True)
-    chosen = np.sort(chosen)
+    same = _apart(new, moved, moved) < tolerance
+    chosen = np.flatnonzero(same.argmax(axis=1) == np.arange(len(sites)))
     return new, moved[chosen], chosen
+
+
+def _reduced(cell):
+    """Take multiples of the shorter edge from the longer one, until they are as short as can be."""
+    first, second = cell
+    while True:
+        short, long = (first, second) if first @ first <= second @ second * (1 + 1e-9) else (second, first)
+        steps = np.rint(long @ short / (short @ short) * (1 - 1e-9))
+        if not steps:
+            return np.array([first, second])
+        if short is first:
+            second = second - steps * first
+        else:
+            first = first - steps * second
+
+
+def _apart(cell, first, second):
+    apart = first[:, None] - second[None]
+    return np.linalg.norm((apart - np.rint(apart)) @ cell, axis=-1)
 
 
 def _nearest(cell, sites):
