@@ -174,11 +174,18 @@ def settle_cell(grain):
     ----------
     grain : Grain
         Its cell is replaced, and refined anew.
+
+    Raises
+    ------
+    NoLatticeError
+        If the image shows fewer than two whole cells, so that there is nothing to compare.
     """
     tried = []
     variance = grain.refine()
     for _ in range(6):
         samples = grain.samples()
+        if len(samples.cells) < 2:
+            raise NoLatticeError
         cell = larger_cell(samples)
         if cell is not None and np.linalg.norm(cell[1]) > _LARGEST_CELL * max(grain.flat.shape):
             cell = None

@@ -298,6 +298,12 @@ def test_what_is_not_periodic_is_refused(image):
         stemlib.find_lattice(image)
 
 
+def test_an_image_with_hardly_a_whole_cell_is_refused():
+    image = crystal_image("graphene", (200, 200), spacing=9, vacancies=0.01, seed=1).image
+    with pytest.raises(ValueError, match="about four cells across"):
+        stemlib.find_lattice(image[:40])
+
+
 @pytest.mark.parametrize(
     "image, arguments, words",
     [
