@@ -134,10 +134,20 @@ def test_the_twin_is_scored_over_dose_and_tilt(monkeypatch):
         scene[:, 128:] = 1
         return as_found(scene)
 
-    monkeypatch.setattr(stemlib, "find_domains", find_domains, raising=False)
+    monkeypatch.setattr(stemlib, "find_domains", find_domains)
     table = evaluation.twin_table([1e5, 1e6], [10], usual_dose=1e7, n_images=1, side_px=256)
     assert list(table["over"]) == ["dose"] * 4 + ["tilt"] * 2
     assert list(table["dose_per_nm2"]) == [1e5] * 2 + [1e6] * 2 + [1e7] * 2
     assert list(table["tilt_deg"]) == [0] * 4 + [10] * 2
     assert seen == ["mixture", "one-class"] * 3
     assert table["accuracy"].between(0.4, 1).all()
+
+
+def test_an_image_that_is_refused_holds_no_domain(monkeypatch):
+    def find_domains(source, *, method):
+        raise ValueError("image shows nothing periodic")
+
+    monkeypatch.setattr(stemlib, "find_domains", find_domains)
+    table = evaluation.twin_table([1.0], [], usual_dose=1e7, n_images=1, side_px=256, methods=["mixture"])
+    assert table["found"].tolist() == [0] and table["accuracy"].tolist() == [0]
+    assert table["outside"].tolist() == [1] and table["distance_px"].isna().all()
