@@ -59,7 +59,7 @@ def ranking_figure(ranking, curves):
                 part = curves[(curves["image"] == image) & (curves["sites"] == row["sites"])]
                 label = (
                     f"{row['sites']}: {row['average_precision']:.3f}\n"
-                    f"({row['n_minority']} of {row['n_columns']} columns)"
+                    f"({row['n_minority']:.0f} of {row['n_columns']:.0f} columns)"
                 )
                 axes.plot(
                     part["recall"],
