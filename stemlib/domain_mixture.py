@@ -7,9 +7,8 @@ from scipy import ndimage
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-_LEAST_APART = (
-    5.0  # scatters within, between the means of two groups that are two domains, of very many segments
-)
+# Scatters within, between the means of two groups that are two domains, among very many segments.
+_LEAST_APART = 5.25
 _FEW = 9.0  # independent segments among which chance makes as much again
 _REACH = 4.0  # segments from the other group, within which a boundary that is sharp is passed
 _MOST_COMPONENTS = 8
@@ -200,7 +199,11 @@ def _split(grid, members, *, held_out):
     if members.sum() < 2 * _FEWEST:
         return None
     values = grid.components(members)
-    found = [_settled(values, members, values[:, k]) for k in range(values.shape[1])]
+    unit = values / np.maximum(values.std(axis=0), 1e-9)
+    pairs = [
+        unit[:, i] + sign * unit[:, j] for i in range(unit.shape[1]) for j in range(i) for sign in (1, -1)
+    ]
+    found = [_settled(values, members, start) for start in [*unit.T, *pairs]]
     found = [split for split in found if split is not None]
     if not found:
         return None

@@ -135,7 +135,7 @@ class LocalWaves:
             np.exp(2j * np.pi * i[len(i) // 2] / n * at)
             for i, n, at in zip(index, self.size, (rows, columns), strict=True)
         ]
-        return field[: len(rows), : len(columns)] * np.outer(*turns)
+        return field[: len(rows), : len(columns)] * np.outer(*turns).astype(np.complex64)
 
     def _fine(self, spectrum, vector):
         index = self._index(vector, _FINE_REACH)

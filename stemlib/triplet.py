@@ -1,6 +1,7 @@
 """Triplet phases: descriptors that do not change when a segment is shifted, and see what no Patterson function sees."""
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 _MOST = 16
 _TOLERANCE = (
@@ -39,15 +40,16 @@ def find_triplets(vectors, strengths, tolerance, *, most=_MOST):
     """
     count = len(vectors)
     both = np.vstack([vectors, -vectors])
+    sums = (vectors[:, None] + both).reshape(-1, 2)
+    thirds = cKDTree(both).query_ball_point(-sums, tolerance)
     found = {}
-    for first in range(count):
-        for second in range(first, 2 * count):
-            third = np.flatnonzero(np.linalg.norm(both + vectors[first] + both[second], axis=1) < tolerance)
-            for last in third[third >= second]:
-                key = sorted((int(i) % count, 1 if i < count else -1) for i in (first, second, last))
-                # The three opposite reflections say the same.
-                key = max(tuple(key), tuple((i, -s) for i, s in key))
-                found[key] = float(np.prod([strengths[i] for i, _ in key]))
+    for pair in np.flatnonzero([len(third) for third in thirds]):
+        first, second = divmod(int(pair), 2 * count)
+        for last in thirds[pair]:
+            key = sorted((i % count, 1 if i < count else -1) for i in (first, second, last))
+            # The three opposite reflections say the same.
+            key = max(tuple(key), tuple((i, -s) for i, s in key))
+            found[key] = float(np.prod([strengths[i] for i, _ in key]))
     best = sorted(found, key=lambda key: (-found[key], key))[:most]
     indices = np.array([[i for i, _ in key] for key in best], int).reshape(-1, 3)
     signs = np.array([[s for _, s in key] for key in best], int).reshape(-1, 3)
