@@ -6,8 +6,8 @@ import numba
 import numpy as np
 
 from stemlib._peaks import add, draw, profile, span
+from stemlib.column_width import LIMITS
 
-_SIGMAS = (0.12, 0.38)  # over the spacing: the narrowest and the widest peak that is believed
 _FIRST_SIGMA = 0.22
 _WIDTH_STEPS = (
     0.25,
@@ -19,6 +19,8 @@ _WIDTH_STEPS = (
 )  # by which the width is tried smaller and larger, sweep by sweep
 _SWEEPS = 8
 _ENOUGH = 1500  # columns, spread over all, that the width is taken from
+# Over the spacing: within half of it a wide peak on a low background looks like a narrow one on a high background.
+_WIDTH_RADIUS = 0.7
 _FARTHEST = 0.3  # over the spacing: a fit that ends farther from its start has run off to something else
 
 
@@ -70,7 +72,7 @@ def fit_columns(image, positions, spacing):
         model = np.zeros(image.shape)
         draw(model, now, heights, sigma)
         if 0 < sweep <= len(_WIDTH_STEPS):
-            sigma = _better_width(image, model, now, heights, sigma, radius, spacing, _WIDTH_STEPS[sweep - 1])
+            sigma = _better_width(image, model, now, heights, sigma, spacing, _WIDTH_STEPS[sweep - 1])
             model[:] = 0
             draw(model, now, heights, sigma)
         _sweep(image, model, now, heights, sigma, radius)
@@ -82,8 +84,9 @@ def fit_columns(image, positions, spacing):
     return now, np.maximum(heights, 0), errors, sigma
 
 
-def _better_width(image, model, positions, heights, sigma, radius, spacing, step):
+def _better_width(image, model, positions, heights, sigma, spacing, step):
     """Where the parabola through the sums of squares at three widths is lowest, at most one step away."""
+    radius = max(2.0, _WIDTH_RADIUS * spacing)
     some = slice(None, None, max(1, len(positions) // _ENOUGH))
     below, here, above = (
         _misfit(image, model, positions[some], heights[some], sigma, sigma * factor, radius)
@@ -91,7 +94,7 @@ def _better_width(image, model, positions, heights, sigma, radius, spacing, step
     )
     curvature = below + above - 2 * here
     move = np.clip((below - above) / (2 * curvature), -1, 1) if curvature > 0 else np.sign(below - above)
-    return float(np.clip(sigma * (1 + step * move), _SIGMAS[0] * spacing, _SIGMAS[1] * spacing))
+    return float(np.clip(sigma * (1 + step * move), LIMITS[0] * spacing, LIMITS[1] * spacing))
 
 
 @numba.njit(cache=True)

@@ -15,7 +15,7 @@ _SMOOTH = 1.0  # over the spacing: standard deviation over which that is smoothe
 _REACH = 2.5  # standard deviations of a peak in which it is fitted there
 
 
-def fit_heights(image, positions, sigma, spacing):
+def fit_heights(image, positions, sigma, spacing, *, reach=0.9):
     """Fit heights of Gaussian peaks at fixed positions, each beside its neighbours.
 
     Heights are first fitted on a background of its own around each peak, then all together on what is left over,
@@ -54,7 +54,7 @@ def fit_heights(image, positions, sigma, spacing):
     for _ in range(_SWEEPS):
         model = np.zeros(image.shape)
         draw(model, positions, heights, sigma)
-        _sweep(image, model, positions, heights, seen, sigma, _RADIUS * spacing)
+        _sweep(image, model, positions, heights, seen, sigma, reach * spacing)
     errors = np.full(len(positions), np.nan)
     for _ in range(_ROUNDS):
         rest = leftover(image, positions, heights, sigma, spacing)

@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from stemlib._files import write_atomically
-from stemlib.column_context import credible
 from stemlib.column_fitting import fit_columns
+from stemlib.column_judging import FAINTEST, judge_columns
 from stemlib.column_network import load_column_network, probability_map, standardised
 from stemlib.column_peaks import find_peaks
 from stemlib.column_scale import WORKING_SPACING, find_spacing, resample
@@ -67,10 +67,11 @@ def find_columns(
     """Find the atomic columns of an image, of whatever crystal, scale and brightness.
 
     A network trained on random synthetic crystals says for every pixel how likely a column is centred there; its peaks
-    are the columns. Gaussian peaks fitted to the image then give position and intensity, and doubtful ones are held
-    against their like (`stemlib.column_context`). Vacancies stay vacancies where they can be seen: the network has
-    learnt from crystals with as many missing and displaced columns as made guessing useless. Near the limit, with
-    columns at a signal-to-noise ratio of about 5 in white noise, about one in twenty is filled in.
+    are the columns; doubtful ones are held against what their look-alikes foretell (`stemlib.column_judging`). Gaussian
+    peaks fitted to the image then give position and intensity. Vacancies stay vacancies where they can be seen: the
+    network has learnt from crystals with as many missing and displaced columns as made guessing useless, and a column
+    is believed where its own height says so. Near the limit, with columns at a signal-to-noise ratio of 5 to 6.5 in
+    white noise, about one vacancy in 300 is filled in.
 
     Parameters
     ----------
@@ -84,7 +85,8 @@ def find_columns(
     spacing : float, optional
         Distance of neighbouring columns, px. Found from the image by default.
     threshold : float, optional
-        Smallest probability of a column, in 0..1; by default the one chosen on synthetic images.
+        Smallest probability of a column, in 0..1; by default the one chosen on synthetic images. Down to a quarter of
+        it, a peak is a column where the rest of the image foretells one that high.
     weights : str or pathlib.Path, optional
         Another file of `stemlib.training.columns`.
     device : str
@@ -126,11 +128,11 @@ def find_columns(
     small = resample(bright, factor)
     flat = standardised(small)
     probabilities = probability_map(network, flat)
-    positions, likelihood = find_peaks(probabilities, least=threshold)
-    positions, intensities, errors, sigma = fit_columns(small, positions, spacing * factor)
-    kept = credible(flat, positions, intensities, errors, likelihood, spacing * factor, sigma)
+    positions, likelihood = find_peaks(probabilities, least=FAINTEST * threshold)
+    positions, likelihood = judge_columns(flat, positions, likelihood, spacing * factor, threshold)
+    positions, intensities, _, sigma = fit_columns(small, positions, spacing * factor)
     positions = (positions + 0.5) / factor - 0.5
-    kept &= _inside(positions, mask)
+    kept = _inside(positions, mask)
     table = pd.DataFrame(
         {
             "y": positions[kept, 0],
