@@ -17,6 +17,9 @@ _NEIGHBOURS = 24  # columns of the same sublattice that tell how bright it is ar
 _EMPTY = 0.4  # of the usual height: what stands lower, on a site where no column is found, is none
 _NOTHING = 0.15  # and on a site where one is found
 _SURE = 0.5  # of the usual height, from which on a column's own place is believed
+# Standard deviations of a peak: so close to one of at least twice its height, or any other, a peak is none of its own.
+_BESIDE_HIGHER, _BESIDE_LIKE = 2.5, 2.0
+_SHOULDER = 0.5
 _FEWEST = 6  # columns of a sublattice from which on it can be judged
 _DIRECTIONS = {"missing": 0, "dim": 0, "bright": 1, "displaced": 2}
 _SHARES = (0.25, 0.25, 0.5)  # of normal columns below a threshold
@@ -58,8 +61,10 @@ def compare_columns(image, positions, sites, *, sigma, spacing, mask):
     at[taken] = positions[column[taken]]
     extra = sites.additional[_on_image(positions[sites.additional], image.shape)]
     between = places_between(np.vstack([sites.positions, positions]), spacing, image.shape)
-    others, n, m = np.vstack([positions[extra], between]), len(at), len(extra)
-    heights, _ = fit_heights(image, np.vstack([at, others]), sigma, spacing)
+    n = len(at)
+    heights, _ = fit_heights(image, np.vstack([at, positions[extra], between]), sigma, spacing)
+    extra = extra[~_shoulders(positions[extra], heights[n : n + len(extra)], at, heights[:n], sigma)]
+    others, m = np.vstack([positions[extra], between]), len(extra)
     usual = _usual(heights[:n], sites, taken)
     relative = heights[:n] / usual[sites.kind]
     at = _believed(sites.positions, at, relative)
@@ -122,6 +127,15 @@ def _without_edges(judged, occupied, spacing, shape):
     kept = ~suspect
     kept[suspect] = surrounded(judged.loc[suspect, ["y", "x"]].to_numpy(), occupied, spacing, shape)
     return judged[kept].reset_index(drop=True)
+
+
+def _shoulders(extra, extra_heights, at, heights, sigma):
+    """Which columns on no site are but the shoulder of a peak so close that both have one maximum."""
+    if not len(at) or not len(extra):
+        return np.zeros(len(extra), bool)
+    distance, nearest = cKDTree(at).query(extra)
+    faint = extra_heights < _SHOULDER * heights[nearest]
+    return distance < np.where(faint, _BESIDE_HIGHER, _BESIDE_LIKE) * sigma
 
 
 def _usual(heights, sites, taken):
