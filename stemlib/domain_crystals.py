@@ -1,6 +1,7 @@
 """The crystal of each domain: its reflections, its cell, and which domains are one phase in several orientations."""
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,16 +30,32 @@ class DomainCrystal:
         Its reflections (y, x), cycles per px, the strongest first.
     amplitudes : numpy.ndarray, shape (R,)
         Root mean square over the domain, noise subtracted.
-    cell : numpy.ndarray, shape (2, 2), or None
-        Reduced cell, translations (y, x) as rows, px; None where the reflections have none.
+    ratios : numpy.ndarray, shape (R,)
+        Their mean powers over noise.
+    resolution : float
+        How well the domain's size defines their places, cycles per px.
     segments : numpy.ndarray of bool, shape (M, N)
         Which segments are inside the domain.
     """
 
     vectors: np.ndarray
     amplitudes: np.ndarray
-    cell: np.ndarray | None
+    ratios: np.ndarray
+    resolution: float
     segments: np.ndarray
+
+    @functools.cached_property
+    def cell(self):
+        """Reduced cell, translations (y, x) as rows (2, 2), px; None where the reflections have none."""
+        if len(self.vectors) < 2:
+            return None
+        strong = np.s_[:_MOST_FOR_CELL]
+        longest = _LONGEST_CELL / np.linalg.norm(self.vectors, axis=1).min()
+        return find_cell(Reflections(self.vectors[strong], self.ratios[strong], self.resolution), longest)[0]
+
+    def enlarged(self, factor):
+        """The same crystal in an image whose pixels are smaller by a factor."""
+        return replace(self, vectors=self.vectors / factor, resolution=self.resolution / factor)
 
     @property
     def lengths(self):
@@ -61,7 +78,7 @@ class DomainCrystal:
 
 
 def domain_crystal(segments, groups, number):
-    """Measure the reflections of a domain, and find the smallest cell that explains them.
+    """Measure the reflections of a domain.
 
     Parameters
     ----------
@@ -82,9 +99,8 @@ def domain_crystal(segments, groups, number):
     order = order[(power > _LEAST_RATIO * noise)[order]][:_MOST]
     vectors = np.array([_frequency(segments, k, inside) for k in order]).reshape(-1, 2)
     amplitudes = np.sqrt(np.maximum(power - noise, 0))[order]
-    return DomainCrystal(
-        vectors, amplitudes, _cell(vectors, (power / noise)[order], segments, inside), inside
-    )
+    size = max(inside.sum(), 4) * segments.waves.rows()[1] * segments.waves.columns()[1]
+    return DomainCrystal(vectors, amplitudes, (power / noise)[order], 1 / np.sqrt(size), inside)
 
 
 def same_phases(crystals, segments):
@@ -123,15 +139,6 @@ def _frequency(segments, index, inside):
         turn = (after * np.conj(before))[both].sum() * np.exp(-2j * np.pi * vector[axis] * nodes[1])
         vector[axis] += np.angle(turn) / (2 * np.pi * nodes[1])
     return vector
-
-
-def _cell(vectors, ratios, segments, inside):
-    if len(vectors) < 2:
-        return None
-    step = segments.waves.rows()[1] * segments.waves.columns()[1]
-    resolution = 1 / np.sqrt(max(inside.sum(), 4) * step)
-    longest = _LONGEST_CELL / np.linalg.norm(vectors, axis=1).min()
-    return find_cell(Reflections(vectors[:_MOST_FOR_CELL], ratios[:_MOST_FOR_CELL], resolution), longest)[0]
 
 
 def _one_phase(first, second, segments):

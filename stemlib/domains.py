@@ -1,5 +1,6 @@
 """Divide an image into its crystals, phases and twins, without labels: `find_domains`."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,32 +37,58 @@ class Domains:
     labels : numpy.ndarray of int, shape (H, W)
         Number of each pixel's domain, the largest domain is 0; -1 where it is undecided: vacuum, amorphous, or not
         looked at.
-    table : pandas.DataFrame
-        One row per domain: ``domain``; ``area`` px² and ``share`` of the image; ``n_areas``, connected parts of it;
-        ``y, x`` px, its centre of gravity; ``a, b`` px and ``angle_deg``, its reduced cell as its reflections give it
-        (NaN where they do not); ``orientation_deg``, direction of a, counter-clockwise from +x; ``n_reflections``;
-        ``phase``, one number for domains that are one crystal in several orientations. With a known pixel size
-        ``area_nm2, y_nm, x_nm, a_nm, b_nm``.
     boundaries : list of numpy.ndarray, shape (N, 2)
         Lines along which two domains meet: vertices (y, x), px.
     boundary_domains : list of (int, int)
         The domains on the two sides of each line.
+    crystals : list of stemlib.domain_crystals.DomainCrystal
+        The reflections of each domain, in cycles per px, and its cell.
+    phases : list of int
+        One number for domains that are one crystal in several orientations.
     window : float
         Width at half height of the segments that were compared, px.
     pixel_size_nm : float or None
     """
 
     labels: np.ndarray
-    table: pd.DataFrame
     boundaries: list
     boundary_domains: list
+    crystals: list
+    phases: list
     window: float
     pixel_size_nm: float | None
 
     @property
     def n_domains(self):
         """How many domains there are; what is undecided does not count."""
-        return len(self.table)
+        return len(self.crystals)
+
+    @functools.cached_property
+    def table(self):
+        """One row per domain: a pandas.DataFrame.
+
+        ``domain``; ``area`` px² and ``share`` of the image; ``n_areas``, connected parts of it; ``y, x`` px, its centre
+        of gravity; ``a, b`` px and ``angle_deg``, its reduced cell as its reflections give it (NaN where they do not);
+        ``orientation_deg``, direction of a, counter-clockwise from +x; ``n_reflections``; ``phase``, one number for
+        domains that are one crystal in several orientations. With a known pixel size ``area_nm2, y_nm, x_nm, a_nm,
+        b_nm``.
+        """
+        rows = []
+        for number, (crystal, phase) in enumerate(zip(self.crystals, self.phases, strict=True)):
+            inside = self.labels == number
+            y, x = (inside.sum(axis=1 - i) @ np.arange(n) / inside.sum() for i, n in enumerate(inside.shape))
+            a, b = crystal.lengths
+            rows.append(
+                {"domain": number, "area": float(inside.sum()), "share": float(inside.mean())}
+                | {"n_areas": int(ndimage.label(inside)[1]), "y": y, "x": x, "a": a, "b": b}
+                | {"angle_deg": crystal.angle_deg, "orientation_deg": crystal.orientation_deg}
+                | {"n_reflections": len(crystal.vectors), "phase": phase}
+            )
+        table = pd.DataFrame(rows)
+        if self.pixel_size_nm is not None:
+            table = table.assign(**{f"{name}_nm": table[name] * self.pixel_size_nm for name in _LENGTHS})
+            table = table.assign(area_nm2=table["area"] * self.pixel_size_nm**2)
+        return table
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``a (px)``, ``area (nm²)``."""
@@ -168,9 +195,9 @@ def find_domains(
         crystals, phases = [crystals[k] for k in kept], list(range(len(kept)))
     labels = _enlarged(labels, work.factor, mask)
     lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * work.period * work.factor))
-    table = _table(labels, crystals, phases, work.factor, micrograph.pixel_size_nm)
     window = 2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * work.factor
-    return Domains(labels, table, lines, pairs, float(window), micrograph.pixel_size_nm)
+    crystals = [crystal.enlarged(work.factor) for crystal in crystals]
+    return Domains(labels, lines, pairs, crystals, phases, float(window), micrograph.pixel_size_nm)
 
 
 def _check_choice(value, name, choices):
@@ -248,22 +275,3 @@ def _enlarged(labels, factor, mask):
         rest = [(0, n - m) for n, m in zip(mask.shape, labels.shape, strict=True)]
         labels = np.pad(labels, rest, mode="edge")
     return np.where(mask, labels, -1)
-
-
-def _table(labels, crystals, phases, factor, pixel_size_nm):
-    rows = []
-    for number, (crystal, phase) in enumerate(zip(crystals, phases, strict=True)):
-        inside = labels == number
-        y, x = (inside.sum(axis=1 - axis) @ np.arange(labels.shape[axis]) / inside.sum() for axis in (0, 1))
-        a, b = crystal.lengths * factor
-        rows.append(
-            {"domain": number, "area": float(inside.sum()), "share": float(inside.mean())}
-            | {"n_areas": int(ndimage.label(inside)[1]), "y": y, "x": x, "a": a, "b": b}
-            | {"angle_deg": crystal.angle_deg, "orientation_deg": crystal.orientation_deg}
-            | {"n_reflections": len(crystal.vectors), "phase": phase}
-        )
-    table = pd.DataFrame(rows)
-    if pixel_size_nm is not None:
-        table = table.assign(**{f"{name}_nm": table[name] * pixel_size_nm for name in _LENGTHS})
-        table = table.assign(area_nm2=table["area"] * pixel_size_nm**2)
-    return table
