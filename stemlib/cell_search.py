@@ -165,9 +165,9 @@ def _translations(vectors, gains, largest):
     first = patterson[0]
     around = np.maximum(np.maximum(first[2:], first[:-2]), patterson[1, 1:-1])
     is_peak[0, 1:-1] = far[0, 1:-1] & (first[1:-1] >= around)
-    if not is_peak.any():
+    highest = patterson[is_peak].max(initial=0.0)
+    if highest == 0:
         return np.empty((0, 2))
-    highest = patterson[is_peak].max()
     found = np.argwhere(is_peak & (patterson >= 0.7 * highest))
     at = np.column_stack([down[found[:, 0]], across[found[:, 1]]])
     heights = patterson[tuple(found.T)]

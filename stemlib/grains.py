@@ -85,9 +85,16 @@ class Grain:
         ----------
         samples : stemlib.cell_samples.CellSamples
             As `samples` returns them.
+
+        Raises
+        ------
+        NoLatticeError
+            If fewer than a dozen cells look alike.
         """
         for _ in range(2):
             positions, displacements = cell_displacements(samples)
+            if len(positions) < FEWEST_FITTED:
+                raise NoLatticeError
             total = displacements + self.field.at(positions)
             shift, gradient, variance, centre = fit_gradient(positions, total)
             if np.abs(gradient).max() > _LARGEST_FIT:

@@ -4,7 +4,9 @@ import pytest
 
 import stemlib
 from stemlib.cell_fitting import fit_gradient
-from stemlib.cell_search import reduce_cell, sublattices, superlattices
+from stemlib.cell_search import find_cell, reduce_cell, sublattices, superlattices
+from stemlib.grains import NoLatticeError, largest_grain
+from stemlib.reflections import Reflections
 from stemlib.synthetic import crystal_image, loop_micrograph, random_crystal, render_columns
 from stemlib.synthetic.crystals import Crystal, lattice_points, named_crystal
 
@@ -302,6 +304,21 @@ def test_an_image_with_hardly_a_whole_cell_is_refused():
     image = crystal_image("graphene", (200, 200), spacing=9, vacancies=0.01, seed=1).image
     with pytest.raises(ValueError, match="about four cells across"):
         stemlib.find_lattice(image[:40])
+
+
+def test_reflections_that_are_nowhere_in_phase_give_no_cell():
+    vectors = np.array([[0.0, 0.1], [0.1, 0.0]])
+    cell, explained = find_cell(Reflections(vectors, np.full(2, 100.0), 0.005), 7.0)
+    assert cell is None and not explained.any()
+
+
+def test_a_grain_with_few_cells_alike_is_refused():
+    scene = crystal_image("square", (64, 64), spacing=10, snr=1e3, seed=0)
+    grain = largest_grain(scene.image, np.ones(scene.image.shape, bool))
+    samples = grain.samples()
+    samples.cells, samples.values = samples.cells[:11], samples.values[:11]
+    with pytest.raises(NoLatticeError):
+        grain.fit(samples)
 
 
 @pytest.mark.parametrize(
