@@ -307,8 +307,8 @@ def test_an_image_with_hardly_a_whole_cell_is_refused():
 
 
 def test_reflections_that_are_nowhere_in_phase_give_no_cell():
-    vectors = np.array([[0.0, 0.1], [0.1, 0.0]])
-    cell, explained = find_cell(Reflections(vectors, np.full(2, 100.0), 0.005), 7.0)
+    vectors = np.array([[0.04, 0.11], [0.07, 0.05]])
+    cell, explained = find_cell(Reflections(vectors, np.full(2, 100.0), 0.005), 11.0)
     assert cell is None and not explained.any()
 
 
