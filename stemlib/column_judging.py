@@ -85,6 +85,8 @@ def judge_columns(image, positions, likelihood, spacing, threshold):
     heights, errors = _heights(image, fitted, sigma, spacing)
     kept = _credible(image, fitted, heights, errors, chances, spacing, sigma)
     fitted, heights, chances = fitted[kept], heights[kept], chances[kept]
+    if (chances >= _LIKELY).sum() < _FEWEST:
+        return fitted, chances
     rest = _nearest(fitted, positions) > _ONE * spacing
     places, found = _overlooked(
         image, fitted, heights, chances, positions[rest], likelihood[rest], spacing, sigma

@@ -113,6 +113,15 @@ def test_with_few_columns_the_network_decides():
     assert len(places) == 1
 
 
+def test_noise_that_the_network_takes_for_columns_is_dropped():
+    # So much of it that after judging too few are left to compare with.
+    image = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
+    peaks = np.mgrid[1:19, 1:19].reshape(2, -1).T * 10.0
+    places, chances = judge_columns(image, peaks, np.tile([0.6, 0.3], 162), SPACING, 0.15)
+    assert len(places) < 20
+    assert len(chances) == len(places)
+
+
 def test_no_peaks_no_columns():
     places, chances = judge_columns(
         np.zeros((40, 40), np.float32), np.zeros((0, 2)), np.zeros(0), SPACING, 0.15
