@@ -19,6 +19,8 @@ _FEWEST = 4  # segments inside a domain
 _BROAD = 0.5  # of the segments inside a domain, in parts of it that are five segments wide and more
 _BLOCK = 5.0  # standard deviations of a window; blocks so large are held out
 _ROUNDS = 8
+_STIFFNESS = 0.5  # as _SHRINKAGE, where all numbers decide
+_LESSONS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,22 +177,24 @@ def _partition(grid, members, n_groups, seed):
 
 
 def _classified(grid, leaves):
-    """The group of every usable segment, by a linear discriminant that the inner segments teach."""
-    labels = np.full(grid.usable.shape, -1)
+    """The group of every usable segment, by a linear discriminant of all numbers, which teaches itself.
+
+    It learns from the inner segments of the groups, which its own answer then makes more.
+    """
+    labels = np.where(grid.usable, 0, -1)
     if len(leaves) == 1:
-        labels[grid.usable] = 0
         return labels
-    taught = np.any(leaves, axis=0)
-    target = np.argmax(leaves, axis=0)[taught]
-    values = np.full((*grid.usable.shape, 1), 0.0)
-    components = grid.components(grid.usable)
-    values = np.zeros((*grid.usable.shape, components.shape[1]))
-    values[grid.usable] = components
-    machine = LinearDiscriminantAnalysis(
-        solver="lsqr", shrinkage=_SHRINKAGE, priors=np.full(len(leaves), 1 / len(leaves))
-    )
-    machine.fit(values[taught], target)
-    labels[grid.usable] = machine.predict(values[grid.usable])
+    taught, target = np.any(leaves, axis=0), np.argmax(leaves, axis=0)
+    for _ in range(_LESSONS):
+        machine = LinearDiscriminantAnalysis(
+            solver="lsqr", shrinkage=_STIFFNESS, priors=np.full(len(leaves), 1 / len(leaves))
+        )
+        machine.fit(grid.features[taught], target[taught])
+        before, labels = labels, labels.copy()
+        labels[grid.usable] = machine.predict(grid.features[grid.usable])
+        taught, target = inner(labels) & grid.trusted, labels
+        if (labels == before).all() or len(np.unique(labels[taught])) < len(leaves):
+            break
     return labels
 
 

@@ -25,11 +25,12 @@ _SMALLEST_GAP = 6.0  # and areas of no domain
 def refine_labels(work, segments, groups):
     """Draw the domains' outlines to the pixel, from groups of segments that are several periods wide.
 
-    The strong waves of each domain, with the amplitudes and phases that they have inside it, are continued over its
-    rim. Every pixel gets the label of the domain whose waves leave least of the image around it unexplained, within
-    less than half a period; then the waves are measured anew, inside the new outlines. Phases are part of it, so that
-    also crystals of one lattice are told apart by single columns. Where the waves explain much less than they usually
-    do, there is vacuum, something amorphous or another crystal: no domain.
+    The strong waves of each domain, with the phases that they have around each place inside it, are continued over
+    its rim; at first from the segments that show no other domain. Every pixel gets the label of the domain whose
+    waves leave least of the image around it unexplained, within less than half a period; then the waves are measured
+    anew, inside the new outlines. Phases are part of it, so that also crystals of one lattice are told apart by
+    single columns. Where the waves explain much less than they usually do, there is vacuum, something amorphous or
+    another crystal: no domain.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def refine_labels(work, segments, groups):
     numpy.ndarray of int, shape (H, W)
         Of the working image: the groups' numbers, -1 for undecided. A group may have vanished.
     """
-    labels = _spread(groups, segments, work.flat.shape)
+    labels = _spread(_sure(groups), segments, work.flat.shape)
     variance = _blurred(work.flat**2, _PRESENT * work.period)
     waves = {k: _waves_of(segments, groups == k) for k in np.unique(groups[groups >= 0]).tolist()}
     for _ in range(_ROUNDS):
@@ -140,6 +141,13 @@ def _waves_of(segments, members):
     order = order[ratio[order] > _LEAST_RATIO]
     vectors = segments.vectors[order]
     return vectors[spread_out(vectors, segments.waves.reach, _MOST_WAVES)]
+
+
+def _sure(groups):
+    """Groups without the segments beside another group, which show both; unless a group has no others."""
+    inside = inner(groups)
+    alone = ~np.isin(groups, groups[inside])
+    return np.where(inside | alone, groups, -1)
 
 
 def _spread(groups, segments, shape):

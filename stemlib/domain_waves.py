@@ -78,7 +78,9 @@ class LocalWaves:
         return float(floor / self.share / (4 * np.pi * self.sigma**2))
 
     def continued(self, vectors, least=0.03):
-        """Rebuild the image from some waves, each continued with its amplitude at the rim where nothing counts.
+        """Rebuild the image from some waves, each continued with its phase at the rim where nothing counts.
+
+        Phases and contrast are local; the proportions of the waves are the same everywhere, those of the mean.
 
         Parameters
         ----------
@@ -94,12 +96,21 @@ class LocalWaves:
             On a grid of evenly spaced nodes over the padded image, the first at its first pixel.
         """
         coverage = np.maximum(self._fine(self._shares, (0.0, 0.0))[0].real, 0)
+        parts = [self._fine(self.spectrum, vector) for vector in vectors]
+        index = [part[1] for part in parts]
+        amplitudes = np.stack([part[0] for part in parts]) / np.maximum(coverage, least) * (coverage > 1e-3)
+        # Everywhere the crystal is the same, at most shifted and of other contrast.
+        mean = np.sqrt(
+            np.average(
+                np.abs(amplitudes) ** 2, axis=(1, 2), weights=np.broadcast_to(coverage, amplitudes.shape)
+            )
+        )
+        contrast = np.sqrt((np.abs(amplitudes) ** 2).sum(axis=0) / max((mean**2).sum(), 1e-30))
+        amplitudes *= mean[:, None, None] * contrast / np.maximum(np.abs(amplitudes), 1e-30)
         spectrum = np.zeros_like(self.spectrum)
-        for vector in vectors:
-            amplitude, index = self._fine(self.spectrum, vector)
-            amplitude = amplitude / np.maximum(coverage, least) * (coverage > 1e-3)
+        for amplitude, where in zip(amplitudes, index, strict=True):
             block = fft.fftshift(fft.fft2(amplitude)) * (np.prod(self.size) / amplitude.size)
-            _put(spectrum, self.size, *index, block)
+            _put(spectrum, self.size, *where, block)
         whole = fft.irfft2(spectrum, s=self.size, workers=-1)
         return whole[: self.shape[0], : self.shape[1]], coverage.astype(np.float32)
 
