@@ -5,7 +5,7 @@ import numpy as np
 from stemlib.column_completion import complete_columns
 from stemlib.columns import Columns
 from stemlib.lattice import find_lattice
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import crystal_image, render_columns
 
 
 def completed(scene, overlooked):
@@ -33,3 +33,15 @@ def test_where_nothing_was_overlooked_the_columns_are_as_they_were():
     table, sites = completed(scene, [])
     np.testing.assert_array_equal(table[["y", "x"]], scene.columns[["y", "x"]])
     assert (sites.columns >= 0).all()
+
+
+def test_faint_columns_are_added_where_they_stand_out_of_the_noise():
+    scene = crystal_image("square", (220, 220), spacing=11, snr=40, seed=5)
+    inner = scene.columns[["y", "x"]].apply(lambda c: c.between(30, 190)).all(axis=1)
+    faint = scene.columns.index[inner][::30]
+    at = scene.columns.loc[faint, ["y", "x"]].to_numpy()
+    change = render_columns(at, np.full(len(at), -0.65), scene.image.shape, 0.22 * 11)
+    seen = scene.columns.drop(index=faint).assign(probability=0.9)
+    columns = Columns(seen, scene.image, scene.spacing, 0.22 * 11, None)
+    table, _ = complete_columns(scene.image + change, columns, find_lattice(scene.image))
+    assert (table["probability"] == 0).sum() == len(faint) >= 5

@@ -6,7 +6,7 @@ import pytest
 from stemlib.contrast import compare_columns
 from stemlib.lattice import find_lattice
 from stemlib.sites import assign_sites
-from stemlib.synthetic import crystal_image, render_columns
+from stemlib.synthetic import Crystal, crystal_image, named_crystal, render_columns
 
 SIGMA = 2.2
 
@@ -114,6 +114,66 @@ def test_the_edge_of_the_crystal_is_not_a_row_of_vacancies_and_the_mask_hides():
     mask[:100] = False
     table, _ = compared(scene, mask=mask)
     assert table["y"].min() > 99
+
+
+def test_columns_beyond_the_edge_do_not_change_those_at_it():
+    # Faint columns between strong ones: of the strong ones beyond the edge, only the tails are on the image.
+    crystal = Crystal(named_crystal("square").cell, np.array([(0.0, 0.0), (0.5, 0.5)]), np.array([1.0, 0.25]))
+    scene = crystal_image(
+        crystal, (300, 300), spacing=11, rotation_deg=11, relative_sigma=0.27, snr=80, seed=7
+    )
+    positions = scene.columns[["y", "x"]].to_numpy()
+    sites = assign_sites(positions, find_lattice(scene.image), scene.spacing)
+    mask = np.ones(scene.image.shape, bool)
+    table, _ = compare_columns(
+        scene.image, positions, sites, sigma=0.27 * 11, spacing=scene.spacing, mask=mask
+    )
+    faint = table[table["intensity"] < 0.6]
+    edge = np.minimum(faint[["y", "x"]], 299 - faint[["y", "x"]]).min(axis=1)
+    assert (edge < 5).sum() > 10
+    assert abs(faint["intensity_ratio"][edge < 5].median() - 1) < 0.05
+    assert len(sites.beyond) > 50
+
+
+def test_a_faint_column_is_looked_for_at_its_site_and_a_bright_one_where_it_is():
+    scene = scene_of("square", displaced=0.01)
+    positions = scene.columns[["y", "x"]].to_numpy()
+    inner = ((positions > 40) & (positions < 200)).all(axis=1) & (scene.columns["displaced"] == 0).to_numpy()
+    dim = np.flatnonzero(inner)[[20, 90]]
+    image = scene.image + render_columns(positions[dim], [-0.8, -0.8], scene.image.shape, SIGMA)
+    strayed = positions.copy()
+    strayed[dim] += 2.0
+    table, n_tried = compared(scene, image, strayed)
+    own = table.set_index("column").loc[dim]
+    assert (own["kind"] == "dim").all()
+    assert np.linalg.norm(own[["y", "x"]].to_numpy() - positions[dim], axis=1).max() < 1.0
+    moved = np.flatnonzero(scene.columns["displaced"] > 0)
+    moved = np.intersect1d(moved, table["column"])
+    at = table.set_index("column").loc[moved, ["y", "x"]].to_numpy()
+    np.testing.assert_allclose(at, positions[moved], atol=0.3)
+
+
+def test_the_shoulder_of_a_column_is_no_additional_one():
+    scene = scene_of("square")
+    positions = scene.columns[["y", "x"]].to_numpy()
+    inner = np.flatnonzero(((positions > 40) & (positions < 200)).all(axis=1))[[30, 80]]
+    shoulders = positions[inner] + [3.2, 0.0]
+    image = scene.image + render_columns(shoulders, [0.2, 0.2], scene.image.shape, SIGMA)
+    table, _ = compared(scene, image, np.vstack([positions, shoulders]))
+    assert not (table["kind"] == "additional").any()
+
+
+def test_more_columns_of_one_direction_make_it_likelier(monkeypatch):
+    scene = scene_of("square", snr=14)
+    positions = scene.columns[["y", "x"]].to_numpy()
+    dim = np.arange(len(positions)) % 12 == 0
+    image = scene.image + render_columns(positions[dim], np.full(dim.sum(), -0.35), scene.image.shape, SIGMA)
+    weighted = compared(scene, image)[0].set_index("column")["log_p"]
+    monkeypatch.setattr("stemlib.contrast.weighted_chances", lambda log_p, *_: log_p)
+    plain = compared(scene, image)[0].set_index("column")["log_p"]
+    judged = np.intersect1d(np.flatnonzero(dim), plain[plain < -3].index)
+    assert len(judged) > 20
+    assert (weighted[judged] < plain[judged] - np.log(2)).all()
 
 
 def test_too_few_columns_cannot_be_judged():

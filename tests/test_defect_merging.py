@@ -69,6 +69,16 @@ def test_segments_that_show_a_known_defect_add_no_other():
     assert table["flagged_by"].tolist() == ["both", "contrast"]
 
 
+def test_segments_that_show_but_the_empty_site_of_a_moved_column_are_explained():
+    # Windows of 30 px, and 7 px around: only they reach the site at 60, not the peak at 69.
+    segments, _ = windows([])
+    unusual = (np.abs(segments.positions - [60, 45]) < [6, 1]).all(axis=1)
+    rows = places((60, 60, "missing", -40.0), (60, 69, "additional", -30.0))
+    table = join_parts(rows, segments, unusual, SPACING)
+    assert unusual.any()
+    assert table["kind"].tolist() == ["displaced"]
+
+
 def test_segments_alone_show_where_a_defect_is():
     truth = np.array([(82.0, 63.0), (140.0, 120.0), (40.0, 150.0)])
     segments, unusual = windows(truth)

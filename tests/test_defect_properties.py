@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score
 
 from stemlib.agreement import match_columns
 from stemlib.defects import find_defects
-from stemlib.synthetic import Crystal, Imaging, crystal_image, named_crystal, record
+from stemlib.synthetic import Crystal, Imaging, crystal_image, named_crystal, record, render_columns
 from stemlib.synthetic.crystals import lattice_points
 from stemlib.synthetic.material_images import material_image
 from stemlib.synthetic.materials import mowte2_bilayer
@@ -146,6 +146,25 @@ def test_dim_columns_among_overlapping_ones_come_first():
     scores[pairs[:, 0]] = columns["score"].to_numpy()[pairs[:, 1]]
     assert dim.sum() > 30
     assert average_precision_score(dim, scores) >= 0.95
+
+
+def test_columns_of_hardly_any_height_are_reported_at_their_sites():
+    scene = crystal_image("square", (SIDE, SIDE), spacing=10, snr=16, seed=6)
+    inner = scene.columns[["y", "x"]].apply(lambda c: c.between(40, 210)).all(axis=1)
+    faint = at(scene.columns[inner])[::25]
+    image = scene.image + render_columns(faint, np.full(len(faint), -0.75), scene.image.shape, 2.2)
+    columns = find_defects(image, descriptor="contrast").columns
+    distance = np.linalg.norm(faint[:, None] - at(columns), axis=-1).min(axis=1)
+    assert len(faint) > 8
+    assert np.median(distance) < 0.3
+
+
+def test_the_rim_of_the_semantic_image_where_columns_are_cut_off_is_not_judged(scene):
+    reach = {}
+    for source in ("image", "semantic"):
+        segments = at(find_defects(scene.image, source=source).segments)
+        reach[source] = np.minimum(segments, SIDE - 1 - segments).min()
+    assert reach["semantic"] > reach["image"] + 0.5 * scene.spacing
 
 
 def test_false_alarms_in_perfect_crystals_are_as_many_as_asked_for():

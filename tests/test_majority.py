@@ -100,3 +100,10 @@ def test_doubtful_scores_do_not_teach_and_few_scores_say_nothing():
 def test_too_few_values_are_refused():
     with pytest.raises(ValueError, match="values holds 2 finite"):
         normal_levels([1.0, 2.0, np.nan])
+
+
+def test_uneven_mixtures_are_levels():
+    rng = np.random.default_rng(3)
+    for share in (0.2, 0.8):
+        values = np.where(rng.random(300) < share, 1.4, 1.0) + rng.normal(0, 0.05, 300)
+        assert normal_levels(values).means.round(1).tolist() == [1.0, 1.4]

@@ -47,6 +47,13 @@ def test_windows_of_whole_cells_have_one_descriptor_wherever_they_start():
     assert np.ptp(patterson_descriptors(fixed), axis=0).max() > 0.1
 
 
+def test_samples_farther_apart_than_pixels_average_the_noise_between():
+    lattice = lattice_of([(0.0, 20.0), (20.0, 0.0)], (160, 160))
+    noise = np.random.default_rng(0).normal(size=(160, 160)).astype(np.float32)
+    fine, coarse = (unit_cell_segments(noise, lattice, sampling=s).windows.std() for s in (1.0, 2.5))
+    assert coarse < 0.6 * fine
+
+
 def test_windows_follow_the_distortion():
     shape, cell = (150, 160), [(0.0, 12.0), (12.0, 0.0)]
     bent = lattice_of(cell, shape, displacement=lambda y: 5 * np.sin(y / 50))
