@@ -207,7 +207,7 @@ def _split(grid, members, *, held_out):
     pairs = [
         unit[:, i] + sign * unit[:, j] for i in range(unit.shape[1]) for j in range(i) for sign in (1, -1)
     ]
-    found = [_settled(values, members, start) for start in [*unit.T, *pairs]]
+    found = [_settled(grid.usable, values, members, start) for start in [*unit.T, *pairs]]
     found = [split for split in found if split is not None]
     if not found:
         return None
@@ -215,7 +215,7 @@ def _split(grid, members, *, held_out):
     return _Split(best.labels, best.inside, _held_out(grid, values, members, best)) if held_out else best
 
 
-def _settled(values, members, start):
+def _settled(usable, values, members, start):
     """Divide along a direction, and turn the direction to where the two groups are most apart, until both agree."""
     label = (start > otsu_threshold(start)).astype(int)
     for _ in range(_ROUNDS):
@@ -231,14 +231,14 @@ def _settled(values, members, start):
     labels, inside = _smoothed(members, label)
     label, used = labels[members], inside[members]
     halves = [projected[used & (label == k)] for k in (0, 1)]
-    if min(map(len, halves)) < _FEWEST or not all(_is_broad(inside & (labels == k)) for k in (0, 1)):
+    if min(map(len, halves)) < _FEWEST or not all(_is_broad(inside & (labels == k), usable) for k in (0, 1)):
         return None
     return _Split(labels, inside, _apart(*halves))
 
 
-def _is_broad(inside):
+def _is_broad(inside, usable):
     """Whether most of a group is broader than the seams that windows across a boundary make, and than ripples."""
-    core = ndimage.binary_erosion(inside, np.ones((3, 3)), border_value=1)
+    core = ndimage.binary_erosion(inside | ~usable, np.ones((3, 3)), border_value=1) & inside
     broad = ndimage.binary_dilation(core, np.ones((3, 3))) & inside
     return bool(broad.sum() >= _BROAD * inside.sum())
 
