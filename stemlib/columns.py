@@ -20,6 +20,9 @@ from stemlib.micrograph import as_micrograph, check_mask
 
 # Images whose columns are this far apart are given to the network as they are.
 _AS_IT_IS = (5.0, 9.0)
+# Where its peaks are less likely than this on average, the network is asked again with neighbours so far apart, px:
+# fewer pixels, less noise in each, and more neighbours within what it sees.
+_SURE, _COARSE = 0.7, 4.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,7 @@ def find_columns(
     factor = 1.0 if _AS_IT_IS[0] <= spacing <= _AS_IT_IS[1] else WORKING_SPACING / spacing
     small = resample(bright, factor)
     flat = standardised(small)
-    probabilities = probability_map(network, flat)
+    probabilities = _probabilities(network, small, flat, spacing * factor)
     positions, likelihood = find_peaks(probabilities, least=FAINTEST * threshold)
     positions, likelihood = judge_columns(flat, positions, likelihood, spacing * factor, threshold)
     positions, intensities, _, sigma = fit_columns(small, positions, spacing * factor)
@@ -150,6 +153,17 @@ def find_columns(
         sigma / factor,
         micrograph.pixel_size_nm,
     )
+
+
+def _probabilities(network, small, flat, spacing):
+    """The network's answer; where it is unsure, the mean of that and of its answer to a coarser image."""
+    fine = probability_map(network, flat)
+    _, likelihood = find_peaks(fine, least=network.threshold)
+    if not len(likelihood) or likelihood.mean() >= _SURE:
+        return fine
+    factor = _COARSE / spacing
+    coarse = probability_map(network, standardised(resample(small, factor)))
+    return (fine + _enlarged(coarse, factor, np.ones(fine.shape, bool))) / 2
 
 
 def _checked(value, name, default, most):

@@ -81,6 +81,17 @@ def test_vacancies_stay_vacancies_in_white_noise():
     assert found_share(columns.table, scene.columns, 3) > 0.98
 
 
+def test_blurred_columns_are_found_in_strong_noise():
+    # All columns are as faint as can be seen, and so wide that they touch.
+    scene = crystal_image("hexagonal", (300, 300), spacing=15, relative_sigma=0.27, snr=1e4, seed=3)
+    noise = np.random.default_rng(4).normal(0, np.sqrt(np.pi) * 0.27 * 15 / 5.5, scene.image.shape)
+    columns = find_columns(scene.image + noise)
+    inner = scene.columns[scene.columns[["y", "x"]].apply(lambda c: c.between(8, 291)).all(axis=1)]
+    assert found_share(inner, columns.table, 3.75) > 0.8
+    assert found_share(columns.table, scene.columns, 3.75) > 0.93
+    assert columns.semantic_image.shape == (300, 300)
+
+
 def test_displaced_columns_are_kept_in_white_noise():
     scene, image = noisy_scene(7.0, displaced=0.05, displacement=0.35)
     columns = find_columns(image)
