@@ -148,10 +148,13 @@ ROWS = (
     ),
     "**Dopants** ranked by their score, average precision against labels: among columns of their sites / among all",
     *((title, _ranked(*what)) for title, what in RANKED.items()),
-    "**Vacancies** marked by eye in MoSe2, found: two atoms missing / one, as it seems",
+    "**Vacancies** of MoSe2 marked by eye, found: both Se atoms missing / one, as it seems: sure / likely / doubtful",
     (
         "`find_defects`",
-        [(KNOWN, f"found of {kind}, mose2-40kv") for kind in ("missing", "half")],
+        [
+            (KNOWN, f"found of {kind}, mose2-40kv")
+            for kind in ("missing", "half, sure", "half, likely", "half, doubtful")
+        ],
     ),
     "**Nearly perfect crystals**: defects found, 1 false one expected in each",
     (

@@ -18,6 +18,7 @@ _SITES = {
     "wse2-cr": {"sites of class 1": (1, 2), "sites of class 0": (0, 3)},
 }
 _MARKED = "mose2-40kv"
+_CERTAINTIES = ("sure", "likely", "doubtful")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,21 @@ class DefectCase(ColumnCase):
     @property
     def known_kinds(self):
         """Kinds of defect that somebody marked or labelled."""
-        if self.marks is not None:
-            return tuple(dict.fromkeys(self.marks["kind"]))
-        return ("minority column",) if self.sites else ()
+        return tuple(dict.fromkeys(kind for kind, _ in self.known_groups))
+
+    @property
+    def known_groups(self):
+        """Pairs of kind and certainty of what somebody marked or labelled; "any" stands for all of a kind."""
+        if self.marks is None:
+            return (("minority column", "any"),) if self.sites else ()
+        marks = self.marks.sort_values("certainty", key=lambda column: column.map(_CERTAINTIES.index))
+        groups = [pair for kind in dict.fromkeys(marks["kind"]) for pair in _groups(marks, kind)]
+        return tuple(groups)
+
+
+def _groups(marks, kind):
+    certainties = marks.loc[marks["kind"] == kind, "certainty"]
+    return [(kind, "any"), *((kind, certainty) for certainty in dict.fromkeys(certainties))]
 
 
 def load_defect_cases(name, *, side_px=256, seed=0):

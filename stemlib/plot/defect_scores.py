@@ -70,7 +70,14 @@ def ranking_figure(ranking, curves):
                     label=label,
                 )
             else:
-                axes.legend(loc="lower left", title="average precision", alignment="left")
+                axes.legend(
+                    loc="lower left",
+                    title="average precision",
+                    alignment="left",
+                    frameon=True,
+                    framealpha=0.9,
+                    edgecolor="none",
+                )
         grid[0].set_ylabel("precision")
     return figure
 

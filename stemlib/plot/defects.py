@@ -15,14 +15,14 @@ _RED = "#E8000B"
 _KINDS = {
     "missing": ("X", _RED, "missing column"),
     "dim": ("v", style.ORANGE, "dim column"),
-    "bright": ("^", style.YELLOW, "bright column"),
+    "bright": ("^", "#FFFFFF", "bright column"),
     "displaced": ("D", style.PURPLE, "displaced column"),
     "additional": ("P", style.GREEN, "additional column"),
     "structure": ("s", "#FF6A00", "structure, by the Patterson function alone"),
 }
 _DOT = ("o", _RED, "defect found")
 # What is known: marker, colour, label.
-_TRUTH = {True: ("o", style.SKY, "{truth}, found"), False: ("s", "#FFFFFF", "{truth}, not found")}
+_TRUTH = {True: ("o", style.SKY, "{truth}, found"), False: ("s", style.YELLOW, "{truth}, not found")}
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,6 +127,8 @@ def test_marks_are_found_one_to_one_within_a_spacing_and_what_is_undecided_is_to
         ("half", "doubtful"): 1,
     }
     assert table.loc[("half", "any"), "recall"] == 0.5
+    assert case.known_kinds == ("missing", "half")
+    assert case.known_groups[2:] == (("half", "any"), ("half", "sure"), ("half", "doubtful"))
     assert table.loc[("other", "any"), "n_found"] == 2
 
 
@@ -137,7 +139,9 @@ def test_known_dopants_are_the_minority_inside_the_polygon_and_all_is_other_in_a
     known, is_known, counts = evaluation.match_known(case, found)
     assert known["is_found"].tolist() == [True, False]
     assert is_known.tolist() == [True, False, False] and counts.tolist() == [True, False, True]
+    assert case.known_groups == (("minority column", "any"),)
     control = DefectCase("control", case.source, is_control=True)
+    assert control.known_groups == ()
     table = evaluation.known_defect_table([control], {"control": found})
     assert table[["image", "kind", "n_found"]].to_numpy().tolist() == [["control", "other", 3]]
 
