@@ -46,7 +46,7 @@ def refine_labels(work, segments, groups):
     """
     labels = _spread(_sure(groups), segments, work.flat.shape)
     variance = _blurred(work.flat**2, _PRESENT * work.period)
-    waves = {k: _waves_of(segments, groups == k) for k in np.unique(groups[groups >= 0]).tolist()}
+    waves = strong_waves(segments, groups)
     for _ in range(_ROUNDS):
         before, (best, present) = labels, _reassigned(work, segments.waves.sigma, waves, labels, variance)
         labels = np.where(present, best, -1)
@@ -130,6 +130,11 @@ def _opened(mask, radius):
     if not cores.any():
         return cores
     return ndimage.distance_transform_edt(~cores) <= radius
+
+
+def strong_waves(segments, groups):
+    """The reflections that each group's crystal is rebuilt from: dict of int to array (K, 2), cycles per px."""
+    return {k: _waves_of(segments, groups == k) for k in np.unique(groups[groups >= 0]).tolist()}
 
 
 def _waves_of(segments, members):

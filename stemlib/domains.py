@@ -11,9 +11,10 @@ from scipy import ndimage
 from stemlib._files import write_atomically
 from stemlib.domain_boundaries import boundary_lines
 from stemlib.domain_crystals import domain_crystal, same_phases
+from stemlib.domain_faults import fault_lines, misfit_map
 from stemlib.domain_mixture import SegmentGrid, find_groups
 from stemlib.domain_outliers import find_outliers
-from stemlib.domain_refinement import refine_labels
+from stemlib.domain_refinement import refine_labels, strong_waves
 from stemlib.domain_segments import NoReflectionsError, cut_segments, patterson_features, working_image
 from stemlib.loop_tables import with_units
 from stemlib.micrograph import as_micrograph, check_mask
@@ -47,6 +48,8 @@ class Domains:
         One number for domains that are one crystal in several orientations.
     window : float
         Width at half height of the segments that were compared, px.
+    working : tuple
+        What `misfit` is measured on: the image without background, its labels, and the waves of each domain.
     pixel_size_nm : float or None
     """
 
@@ -56,6 +59,7 @@ class Domains:
     crystals: list
     phases: list
     window: float
+    working: tuple
     pixel_size_nm: float | None
 
     @property
@@ -89,6 +93,33 @@ class Domains:
             table = table.assign(**{f"{name}_nm": table[name] * self.pixel_size_nm for name in _LENGTHS})
             table = table.assign(area_nm2=table["area"] * self.pixel_size_nm**2)
         return table
+
+    @functools.cached_property
+    def misfit(self):
+        """What the domains' crystals leave unexplained around each pixel: (H, W) float32.
+
+        Share of the local variance, over the median of the domain: 1 is usual. NaN where undecided. Faults show as
+        lines, point defects as dots.
+        """
+        return np.where(
+            self.labels < 0,
+            np.float32(np.nan),
+            _enlarged(self._misfit, self.working[0].factor, self.labels.shape),
+        )
+
+    @functools.cached_property
+    def faults(self):
+        """Lines inside a domain along which its crystal is interrupted: a list of arrays (N, 2) of vertices y, x px.
+
+        Stacking faults and antiphase boundaries: on both sides the crystal is the same, so that they are no domains.
+        """
+        work, labels, _ = self.working
+        lines = fault_lines(self._misfit, labels, work.period)
+        return [(line + 0.5) * work.factor - 0.5 for line in lines]
+
+    @functools.cached_property
+    def _misfit(self):
+        return misfit_map(*self.working)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``a (px)``, ``area (nm²)``."""
@@ -187,17 +218,18 @@ def find_domains(
         find_groups(grid, n_domains, seed=seed) if method == "mixture" else find_outliers(grid, n_domains)
     )
     labels = refine_labels(work, segments, groups)
+    working = (work, labels, strong_waves(segments, groups))
     crystals, labels = _ordered(segments, groups, labels)
     phases = same_phases(crystals, segments)
     if merge_orientations:
         kept = [phases.index(p) for p in range(max(phases) + 1)]
         labels = np.where(labels >= 0, np.array(phases)[labels], -1)
         crystals, phases = [crystals[k] for k in kept], list(range(len(kept)))
-    labels = _enlarged(labels, work.factor, mask)
+    labels = np.where(mask, _enlarged(labels, work.factor, mask.shape), -1)
     lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * work.period * work.factor))
     window = 2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * work.factor
     crystals = [crystal.enlarged(work.factor) for crystal in crystals]
-    return Domains(labels, lines, pairs, crystals, phases, float(window), micrograph.pixel_size_nm)
+    return Domains(labels, lines, pairs, crystals, phases, float(window), working, micrograph.pixel_size_nm)
 
 
 def _check_choice(value, name, choices):
@@ -268,10 +300,9 @@ def _ordered(segments, groups, labels):
     return [domain_crystal(segments, groups, k) for k in order], number[labels]
 
 
-def _enlarged(labels, factor, mask):
-    """Labels of the image from those of the reduced one."""
-    if factor > 1:
-        labels = labels.repeat(factor, axis=0).repeat(factor, axis=1)
-        rest = [(0, n - m) for n, m in zip(mask.shape, labels.shape, strict=True)]
-        labels = np.pad(labels, rest, mode="edge")
-    return np.where(mask, labels, -1)
+def _enlarged(values, factor, shape):
+    """Values of an image's pixels from those of the reduced image."""
+    if factor == 1:
+        return values
+    values = values.repeat(factor, axis=0).repeat(factor, axis=1)
+    return np.pad(values, [(0, n - m) for n, m in zip(shape, values.shape, strict=True)], mode="edge")

@@ -98,6 +98,34 @@ def test_vacuum_and_film_are_no_domain():
     assert (domains.labels[:, 118:] == 0).mean() > 0.99
 
 
+def test_a_fault_is_a_line_inside_a_domain():
+    side, step = 256, 9.5
+    labels = (np.arange(side)[None] > 100 + 0.25 * np.arange(side)[:, None]).astype(int)
+    crystal = named_crystal("honeycomb")
+    third = Crystal(crystal.cell, crystal.sites + [1 / 3, 1 / 3], crystal.intensities)
+    images = [
+        crystal_image(c, (side, side), spacing=step, rotation_deg=7, seed=6).image for c in (crystal, third)
+    ]
+    domains = find_domains(np.where(labels == 0, *images))
+    assert domains.n_domains == 1
+    assert domains.boundaries == []
+    [line] = domains.faults
+    assert np.ptp(line[:, 0]) > 0.6 * side
+    edge = ndimage.morphological_gradient(labels, (2, 2)) > 0
+    assert ndimage.distance_transform_edt(~edge)[tuple(np.rint(line).astype(int).T)].mean() < step
+    assert np.nanmedian(domains.misfit[edge]) > 1.5
+    assert find_domains(images[0]).faults == []
+
+
+def test_misfit_is_known_where_a_domain_is():
+    _, image = beside(*PAIRS["phases"], edge=120)
+    mask = np.ones(image.shape, bool)
+    mask[:50] = False
+    domains = find_domains(image, mask=mask)
+    np.testing.assert_array_equal(np.isnan(domains.misfit), domains.labels < 0)
+    assert domains.faults == []
+
+
 def test_labels_do_not_depend_on_contrast_or_brightness():
     _, image = beside(*PAIRS["grains"], edge=120)
     first = find_domains(image)

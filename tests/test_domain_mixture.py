@@ -1,0 +1,78 @@
+"""Groups of segments: as many as there are, one where the change is smooth, and none that is only a seam."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from stemlib.domain_mixture import SegmentGrid, find_groups, inner
+
+SHAPE = (24, 24)
+EVERYWHERE = np.ones(SHAPE, bool)
+
+
+def grid_of(means, *, usable=EVERYWHERE, trusted=None, seed=0, noise=1.0):
+    """Segments whose noise is correlated as that of overlapping windows; means are (M, N, K)."""
+    rng = np.random.default_rng(seed)
+    values = ndimage.gaussian_filter(rng.normal(size=means.shape), (1, 1, 0))
+    values = means + noise * values / values.std()
+    return SegmentGrid(values[usable], usable, usable if trusted is None else trusted, 0.9)
+
+
+def field(change, n_numbers=12, seed=1):
+    """Numbers that change by `change` (M, N) along a random direction."""
+    direction = np.random.default_rng(seed).normal(size=n_numbers)
+    return change[..., None] * direction / np.linalg.norm(direction)
+
+
+def number(grid):
+    return int(find_groups(grid).max()) + 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_and_smooth_change_are_one_group(seed):
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]] / SHAPE[0]
+    assert number(grid_of(field(np.zeros(SHAPE)), seed=seed)) == 1
+    assert number(grid_of(field(25 * rows), seed=seed)) == 1
+    assert number(grid_of(field(20 * (rows - 0.4) ** 2 + 15 * columns), seed=seed)) == 1
+
+
+def test_several_groups_are_told_apart_and_counted():
+    truth = np.zeros(SHAPE, int)
+    truth[:, 9:] = 1
+    truth[14:, 9:] = 2
+    means = sum(field(25.0 * (truth == k), seed=k) for k in range(3))
+    found = find_groups(grid_of(means))
+    assert found.max() == 2
+    pairs = {(t, f) for t, f in zip(truth.ravel().tolist(), found.ravel().tolist(), strict=True)}
+    assert len(pairs) == 3
+
+
+def test_a_seam_is_no_group():
+    seam = np.zeros(SHAPE)
+    seam[:, 10:13] = 25
+    assert number(grid_of(field(seam))) == 1
+
+
+def test_only_usable_segments_get_a_group():
+    usable = EVERYWHERE.copy()
+    usable[:5] = False
+    found = find_groups(grid_of(field(30.0 * (np.arange(24) > 11) * np.ones((24, 1))), usable=usable))
+    assert (found[:5] == -1).all()
+    assert set(np.unique(found[5:])) == {0, 1}
+
+
+def test_the_number_that_is_asked_for_is_made():
+    truth = 20.0 * (np.arange(24) > 11) * np.ones((24, 1))
+    for count in (1, 2, 3, 4):
+        assert len(np.unique(find_groups(grid_of(field(truth)), count))) == count
+    with pytest.raises(ValueError, match="make no 5 groups"):
+        find_groups(grid_of(field(truth), trusted=np.arange(576).reshape(SHAPE) < 3), 5)
+
+
+def test_inner_places_have_no_neighbour_of_another_label():
+    labels = np.zeros((5, 6), int)
+    labels[:, 3:] = 1
+    labels[0] = -1
+    expected = np.zeros((5, 6), bool)
+    expected[1:, [0, 1, 4, 5]] = True
+    np.testing.assert_array_equal(inner(labels), expected)
