@@ -53,6 +53,16 @@ def test_brightness_contrast_and_slow_background_do_not_matter():
     assert (again[strong] < np.log(10 / len(plain))).mean() > 0.8
 
 
+def test_where_most_segments_show_a_known_defect_all_are_learnt_from():
+    scene = crystal_image("square", (200, 200), spacing=10, vacancies=0.01, seed=8)
+    doubtful = np.mgrid[10:200:20, 10:200:20].reshape(2, -1).T.astype(float)
+    scores = scored(scene, "unit-cell", doubtful=doubtful)
+    np.testing.assert_array_equal(scores.log_p, scored(scene, "unit-cell").log_p)
+    assert scores.log_p.min() < -2
+    few = scored(scene, "unit-cell", doubtful=scene.missing[["y", "x"]].to_numpy())
+    assert few.log_p.min() < scores.log_p.min()
+
+
 def test_the_mask_leaves_segments_out_and_few_segments_say_nothing():
     scene = crystal_image("square", (160, 160), spacing=10, seed=6)
     mask = np.ones((160, 160), bool)

@@ -52,6 +52,29 @@ def test_columns_between_sites_are_additional():
     assert sites.additional.tolist() == [len(positions) - 1]
 
 
+def test_columns_that_are_all_shifted_stay_on_their_sites():
+    scene = crystal_image("square", (220, 220), spacing=10, seed=6)
+    positions = scene.columns[["y", "x"]].to_numpy(copy=True)
+    shifted = ((positions > 60) & (positions < 160)).all(axis=1)
+    rng = np.random.default_rng(0)
+    positions[shifted] += [0.0, 4.8] + rng.normal(0, 0.3, (shifted.sum(), 2))
+    _, sites = assigned(scene, positions)
+    # About a third lies more than half a spacing from where the lattice has its site.
+    assert np.isin(np.flatnonzero(shifted), sites.columns).mean() > 0.9
+
+
+def test_sites_go_on_beyond_the_edge_of_the_image_but_not_of_the_crystal():
+    crystalline = np.zeros((220, 220), bool)
+    crystalline[:, :140] = True
+    scene = crystal_image("square", (220, 220), spacing=9, crystalline=crystalline, seed=4)
+    _, sites = assigned(scene)
+    outside = (sites.beyond < -0.5).any(axis=1) | (sites.beyond > 219.5).any(axis=1)
+    assert outside.all()
+    assert len(sites.beyond) == len(sites.beyond_kind) >= 35
+    assert sites.beyond[:, 1].max() < 152
+    assert sites.beyond.min() > -0.5 - 9
+
+
 def test_sites_end_with_the_crystal():
     crystalline = np.zeros((220, 220), bool)
     crystalline[:, :140] = True
