@@ -42,7 +42,7 @@ RATES = (0.1, 1.0, 10.0)
 LEAST_SNR = 5.0
 DISPLACED_NM = 0.1
 PLAIN_WINDOW, PLAIN_STEP, PLAIN_NU = 32, 6, 0.05
-SEEDS = {"development": [77, 78], "reported": 4127}
+SEEDS = {"development": [77, 78], "reported": 5081}
 
 
 def draw_material(material, side, seed, defective):
@@ -268,14 +268,13 @@ def measure_cost(side):
     """Seconds and peak memory on one large image, after a first run that loads the network and compiles; printed."""
     find_defects(draw_material("WSe2 monolayer", 192, 1, False).image)
     image = draw_material("WSe2 monolayer", side, 9000, True).image
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     found = find_defects(image)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     # Unlike getrusage's, this peak does not count what the parent held before it started this process.
     peak = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
-    print(
-        json.dumps({"side_px": side, "seconds": seconds, "peak_bytes": peak, "columns": len(found.columns)})
-    )
+    cost = {"side_px": side, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak}
+    print(json.dumps(cost | {"columns": len(found.columns)}))
 
 
 def cost(side):

@@ -184,7 +184,8 @@ def find_defects(
         segments = score_segments(
             columns.semantic_image if source == "semantic" else bright.image,
             lattice if scheme == "unit-cell" else None,
-            table[["y", "x"]].to_numpy(),
+            # Around columns that only some cells show, windows would be a small group of their own.
+            table.loc[(table["site"] >= 0) | (places is None), ["y", "x"]].to_numpy(),
             spacing=columns.spacing,
             mask=_inner(mask, _RIM * columns.spacing) if source == "semantic" else mask,
             doubtful=None if flagged is None else flagged[["y", "x"]].to_numpy(),
