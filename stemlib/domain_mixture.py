@@ -181,19 +181,21 @@ def _classified(grid, leaves):
 
     It learns from the inner segments of the groups, which its own answer then makes more.
     """
-    labels = np.where(grid.usable, 0, -1)
-    if len(leaves) == 1:
-        return labels
     taught, target = np.any(leaves, axis=0), np.argmax(leaves, axis=0)
-    for _ in range(_LESSONS):
+    nearest = ndimage.distance_transform_edt(~taught, return_distances=False, return_indices=True)
+    labels = np.where(grid.usable, target[tuple(nearest)], -1)
+    for _ in range(_LESSONS if len(leaves) > 1 else 0):
         machine = LinearDiscriminantAnalysis(
             solver="lsqr", shrinkage=_STIFFNESS, priors=np.full(len(leaves), 1 / len(leaves))
         )
         machine.fit(grid.features[taught], target[taught])
-        before, labels = labels, labels.copy()
-        labels[grid.usable] = machine.predict(grid.features[grid.usable])
-        taught, target = inner(labels) & grid.trusted, labels
-        if (labels == before).all() or len(np.unique(labels[taught])) < len(leaves):
+        target = np.full(labels.shape, -1)
+        target[grid.usable] = machine.predict(grid.features[grid.usable])
+        taught = inner(target) & grid.trusted
+        if np.bincount(target[taught], minlength=len(leaves)).min() < _FEWEST:
+            break
+        before, labels = labels, target
+        if (labels == before).all():
             break
     return labels
 

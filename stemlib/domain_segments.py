@@ -8,9 +8,12 @@ from scipy import ndimage
 from stemlib.domain_waves import LocalWaves
 from stemlib.grains import reduced
 from stemlib.reflections import find_reflections, flatten
+from stemlib.triplet import find_triplets
 
 _PERIODS_PER_SIDE = 8  # a period that the image holds fewer times is not told from background
 _LEAST_RATIO = 15.0  # power over noise of a reflection that may set the window
+_LEAST_TRIPLETS = 2  # that it is part of; what appears by chance fits into hardly any
+_ALWAYS_SURE = 4  # the strongest ones
 _LONGEST = 4.5  # period, over that of the strongest reflections
 _FINEST = 0.3  # cycles per px that the finest of the strong reflections may have after reduction of the image
 _SIGMA = 1.6  # of a segment's window, over the longest period
@@ -71,6 +74,8 @@ class LocalSegments:
         Their phases are counted from each window's centre.
     noise : numpy.ndarray, shape (K, M, N)
         Mean squared amplitude of noise alone.
+    period : float
+        Longest distance that repeats, px.
     usable : numpy.ndarray of bool, shape (M, N)
         Whether a window lies in the image and shows reflections.
     trusted : numpy.ndarray of bool, shape (M, N)
@@ -81,6 +86,7 @@ class LocalSegments:
     vectors: np.ndarray
     amplitudes: np.ndarray
     noise: np.ndarray
+    period: float
     usable: np.ndarray
     trusted: np.ndarray
 
@@ -130,8 +136,9 @@ def working_image(image, mask):
     vectors, ratios, lengths = found.vectors[kept], found.ratios[kept], lengths[kept]
     if len(lengths) < 2:
         raise NoReflectionsError
-    sure = ratios > _LEAST_RATIO
-    period = 1 / lengths[sure if sure.any() else slice(None)].min()
+    sure = (ratios > _LEAST_RATIO) & _in_triplets(vectors, 2 * found.resolution)
+    sure[:_ALWAYS_SURE] = True
+    period = 1 / lengths[sure].min()
     factor = max(1, int(_FINEST / lengths[:12].max()))
     if factor > 1:
         shares = reduced(weights, factor)
@@ -174,7 +181,9 @@ def cut_segments(work):
     usable &= _coherence(waves, vectors, amplitudes, noise, coverage) > _LEAST_COHERENCE
     areas, _ = ndimage.label(usable)
     usable &= np.bincount(areas.ravel(), coverage.ravel())[areas] >= _FEWEST_TOGETHER
-    return LocalSegments(waves, vectors, amplitudes, noise, usable, usable & (coverage > _TRUSTED))
+    return LocalSegments(
+        waves, vectors, amplitudes, noise, work.period, usable, usable & (coverage > _TRUSTED)
+    )
 
 
 def _coherence(waves, vectors, amplitudes, noise, coverage):
@@ -197,6 +206,16 @@ def _coherence(waves, vectors, amplitudes, noise, coverage):
 
 def _averaged(values, sigma):
     return ndimage.gaussian_filter(values, sigma, mode="constant")
+
+
+def _in_triplets(vectors, tolerance):
+    """Which reflections add up to zero with others in several ways, as those of a lattice do."""
+    total, vectors = len(vectors), vectors[:_MOST_REFLECTIONS]
+    indices, _ = find_triplets(vectors, np.ones(len(vectors)), tolerance, most=None)
+    times = np.zeros(len(vectors), int)
+    for triplet in indices:
+        times[np.unique(triplet)] += 1
+    return np.append(times >= _LEAST_TRIPLETS, np.zeros(total - len(vectors), bool))
 
 
 def spread_out(vectors, apart, most):

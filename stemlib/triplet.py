@@ -22,8 +22,8 @@ def find_triplets(vectors, strengths, tolerance, *, most=_MOST):
         Amplitudes; the triplets with the largest products are kept.
     tolerance : float
         Length of the sum that counts as zero, cycles per px.
-    most : int
-        How many triplets are kept.
+    most : int or None
+        How many triplets are kept; None for all.
 
     Returns
     -------
@@ -84,8 +84,9 @@ def triplet_features(segments):
     of images. Their use to tell the domains of a crystal apart is ours.
     """
     powers = segments.powers[:, segments.usable]
-    tolerance = _TOLERANCE / (2 * np.pi * segments.waves.sigma)
-    indices, signs = find_triplets(segments.vectors, np.sqrt(np.quantile(powers, 0.9, axis=1)), tolerance)
+    indices, signs = find_triplets(
+        segments.vectors, np.sqrt(np.quantile(powers, 0.9, axis=1)), _TOLERANCE / segments.period
+    )
     noise = segments.noise[:, segments.usable]
     raised = powers + _NOISE_FLOOR * noise
     unit = segments.amplitudes[:, segments.usable] / np.sqrt(raised)
