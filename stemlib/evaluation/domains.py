@@ -47,7 +47,7 @@ def domain_score(case, found):
     ----------
     case : DomainCase
     found : stemlib.domains.Domains
-        What counts is `labels`, `n_domains` and `boundaries`.
+        What counts is `labels`, `n_domains`, `boundaries` and, where faults are known, `faults`.
 
     Returns
     -------
@@ -56,9 +56,9 @@ def domain_score(case, found):
         `stemlib.agreement.label_accuracy`, outside a band of one cell edge around the drawn boundaries and around
         the crystals' edges; -1 inside a crystal is wrong), `outside` (share of the pixels farther than a cell edge
         outside the crystals that are -1), `distance_px` (mean distance of found and drawn boundaries, undecided
-        areas left out), `allowed_px` (cell edge and drawing error) and `faults` (share of the faults' length that
-        lies within a cell edge of a found boundary or where nothing was decided). NaN where there is nothing to
-        measure.
+        areas left out), `allowed_px` (cell edge and drawing error), `faults` (share of the drawn faults' length that
+        lies within a cell edge of a found fault or boundary) and `stray_faults` (share of the found faults' length
+        that lies farther than a cell edge from every drawn line). NaN where there is nothing to measure.
 
     Examples
     --------
@@ -84,8 +84,7 @@ def domain_score(case, found):
             _decided(case.boundaries, case.undecided), _decided(found.boundaries, case.undecided)
         ),
         "allowed_px": band + case.drawing_error_px if case.boundaries else float("nan"),
-        "faults": _seen_faults(case, found, band),
-    }
+    } | _fault_scores(case, found, band)
 
 
 def domain_score_table(cases, found):
@@ -217,15 +216,21 @@ def _decided(lines, undecided):
     return parts
 
 
-def _seen_faults(case, found, band):
-    if not case.faults:
-        return float("nan")
-    points = np.vstack([resampled(line) for line in case.faults])
-    seen = _values(found.labels, points) < 0
-    if found.boundaries:
-        lines = np.vstack([resampled(line) for line in found.boundaries])
-        seen |= cKDTree(lines).query(points)[0] <= band
-    return float(seen.mean())
+def _fault_scores(case, found, band):
+    seen = stray = float("nan")
+    if case.faults:
+        seen = _near(case.faults, [*found.faults, *found.boundaries], band)
+        if found.faults:
+            stray = 1 - _near(found.faults, [*case.faults, *case.boundaries], band)
+    return {"faults": seen, "stray_faults": stray}
+
+
+def _near(lines, others, reach):
+    """Share of the lines' length that lies within a reach of other lines."""
+    if not others:
+        return 0.0
+    points, targets = (np.vstack([resampled(line) for line in group]) for group in (lines, others))
+    return float((cKDTree(targets).query(points)[0] <= reach).mean())
 
 
 def _values(image, points):

@@ -13,9 +13,15 @@ from stemlib.plot.panels import legend_below, panel_grid, show_image, start_pane
 # Domain -> colour; from the palette that colour-blind readers can tell apart, again from the start when it ends.
 _COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.YELLOW, style.VERMILLION)
 _OPACITY = 0.33
-_FOUND, _DRAWN, _FAULT = "found boundary", "drawn boundary", "drawn fault"
+_FOUND, _DRAWN, _FOUND_FAULT, _FAULT = "found boundary", "drawn boundary", "found fault", "drawn fault"
 # Colour, line style, width.
-_LINES = {_FOUND: ("#FFFFFF", "-", 1.8), _DRAWN: (style.YELLOW, "--", 1.5), _FAULT: (style.YELLOW, ":", 1.7)}
+_LINES = {
+    _FOUND: ("#FFFFFF", "-", 1.8),
+    _DRAWN: (style.YELLOW, "--", 1.5),
+    _FOUND_FAULT: ("#FF8AD8", "-", 1.4),
+    _FAULT: (style.YELLOW, ":", 1.7),
+}
+_OUTLINED = (_FOUND, _FOUND_FAULT)
 _METHODS = {
     "mixture": (style.BLUE, "o", "-", "classification of all segments"),
     "one-class": (style.VERMILLION, "s", "--", "one-class SVM, as published"),
@@ -33,8 +39,8 @@ class DomainPanel:
         None draws the map of labels alone.
     labels : numpy.ndarray of int, shape (H, W), or None
         Domains found, -1 where undecided; None draws the image alone.
-    boundaries : iterable of numpy.ndarray, shape (N, 2)
-        Found (y, x), px.
+    boundaries, found_faults : iterable of numpy.ndarray, shape (N, 2)
+        Found boundaries, and faults inside a domain, (y, x) px.
     drawn, faults : iterable of numpy.ndarray, shape (N, 2)
         Known boundaries, and faults.
     pixel_size_nm : float or None
@@ -51,12 +57,14 @@ class DomainPanel:
     faults: tuple = ()
     pixel_size_nm: float | None = None
     note: str = ""
+    found_faults: tuple = ()
 
     @classmethod
-    def of(cls, case, domains=None, *, name=None, note="", show_image=True):
+    def of(cls, case, domains=None, *, name=None, note="", show_image=True, show_faults=False):
         """Return the panel of a `stemlib.evaluation.DomainCase` and its `Domains`; None: the image is not at hand.
 
-        `show_image` False leaves the micrograph out, where its licence does not allow a picture, and says so.
+        `show_image` False leaves the micrograph out, where its licence does not allow a picture, and says so;
+        `show_faults` draws the faults found too.
         """
         if case.source is None or domains is None:
             return cls(name or case.name)
@@ -71,6 +79,7 @@ class DomainPanel:
             tuple(case.faults),
             case.source.pixel_size_nm if case.pixel_size_sure else None,
             note,
+            tuple(domains.faults) if show_faults else (),
         )
 
 
@@ -131,7 +140,9 @@ def _draw(axes, panel):
         shown += np.unique(panel.labels[panel.labels >= 0] % len(_COLOURS)).tolist()
         if (panel.labels < 0).any():
             shown.append("undecided")
-    for kind, lines in ((_FOUND, panel.boundaries), (_DRAWN, panel.drawn), (_FAULT, panel.faults)):
+    for kind, lines in zip(
+        _LINES, (panel.boundaries, panel.drawn, panel.found_faults, panel.faults), strict=True
+    ):
         colour, line_style, width = _LINES[kind]
         for line in lines:
             axes.plot(
@@ -141,7 +152,7 @@ def _draw(axes, panel):
                 color=colour,
                 linewidth=width,
                 gid=kind,
-                path_effects=style.outlined(width) if kind == _FOUND else None,
+                path_effects=style.outlined(width) if kind in _OUTLINED else None,
             )
             shown.append(kind)
     return shown
@@ -158,7 +169,7 @@ def _handle(key):
         return Patch(facecolor="none", edgecolor=style.GREY, label="not coloured: undecided, vacuum")
     if key in _LINES:
         colour, line_style, width = _LINES[key]
-        effects = style.outlined(width) if key == _FOUND else None
+        effects = style.outlined(width) if key in _OUTLINED else None
         return Line2D([], [], color=colour, linestyle=line_style, lw=width, path_effects=effects, label=key)
     return Patch(facecolor=_COLOURS[key], alpha=0.6, label=f"domain {key + 1}")
 

@@ -10,8 +10,10 @@ from stemlib import evaluation
 from stemlib.evaluation.domain_cases import DomainCase, sides
 
 
-def as_found(labels, boundaries=()):
-    return SimpleNamespace(labels=labels, n_domains=int(labels.max()) + 1, boundaries=list(boundaries))
+def as_found(labels, boundaries=(), faults=()):
+    return SimpleNamespace(
+        labels=labels, n_domains=int(labels.max()) + 1, boundaries=list(boundaries), faults=list(faults)
+    )
 
 
 @pytest.fixture
@@ -68,14 +70,15 @@ def test_undecided_areas_count_neither_in_labels_nor_in_boundaries(case):
     assert lenient["distance_px"] == pytest.approx(0, abs=1e-9)
 
 
-def test_faults_are_seen_by_a_boundary_or_by_undecided_pixels(case):
-    near = np.array([[23.0, 0.0], [23.0, 20.0]])
-    assert evaluation.domain_score(case, as_found(case.labels, [near]))["faults"] == pytest.approx(
-        0.6, abs=0.03
-    )
-    found = case.labels.copy()
-    found[18:22, :10] = -1
-    assert evaluation.domain_score(case, as_found(found))["faults"] == pytest.approx(0.25, abs=0.03)
+def test_faults_are_seen_by_a_fault_or_a_boundary_nearby(case):
+    near, far = np.array([[23.0, 0.0], [23.0, 20.0]]), np.array([[40.0, 0.0], [40.0, 20.0]])
+    row = evaluation.domain_score(case, as_found(case.labels, [near]))
+    assert row["faults"] == pytest.approx(0.6, abs=0.03)
+    assert np.isnan(row["stray_faults"])
+    row = evaluation.domain_score(case, as_found(case.labels, [], [near, far]))
+    assert row["faults"] == pytest.approx(0.6, abs=0.03)
+    assert row["stray_faults"] == pytest.approx(0.5, abs=0.03)
+    assert evaluation.domain_score(case, as_found(case.labels, [], [far]))["faults"] == 0
 
 
 def test_areas_take_turns_across_lines():

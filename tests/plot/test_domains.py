@@ -40,24 +40,27 @@ def test_domains_are_coloured_where_they_are_and_undecided_areas_are_not():
 
 
 def test_found_and_drawn_lines_look_different():
-    panel = DomainPanel("a", IMAGE, LABELS, (LINE,), (LINE + 2,), (LINE - 5,))
+    panel = DomainPanel("a", IMAGE, LABELS, (LINE,), (LINE + 2,), (LINE - 5,), found_faults=(LINE - 6,))
     (axes,) = domains_figure([panel], columns=1).axes
+    np.testing.assert_array_equal(lines(axes, "found fault"), [LINE - 6])
     np.testing.assert_array_equal(lines(axes, "drawn boundary"), [LINE + 2])
     np.testing.assert_array_equal(lines(axes, "drawn fault"), [LINE - 5])
-    assert len({line.get_linestyle() for line in axes.lines}) == 3
+    assert len({(line.get_linestyle(), line.get_color()) for line in axes.lines}) == 4
 
 
 def test_an_image_may_be_left_out_and_an_unsure_scale_has_no_bar():
     case = DomainCase(
         "crystal", Micrograph(IMAGE, 0.02), 2, LABELS, (LINE,), may_be_shown=False, pixel_size_sure=False
     )
-    domains = SimpleNamespace(labels=LABELS, boundaries=[LINE])
+    domains = SimpleNamespace(labels=LABELS, boundaries=[LINE], faults=[LINE - 6])
     hidden = DomainPanel.of(case, domains, show_image=False)
     (axes,) = domains_figure([hidden], columns=1).axes
-    assert len(axes.images) == 1
+    assert len(axes.images) == 1 and not lines(axes, "found fault")
     assert axes.get_title() == "crystal\nno licence stated, labels alone"
     assert overlay(axes)[10, 5, 3] == 1
     assert not [patch for patch in axes.patches if patch.get_gid() == "scale bar"]
+    (axes,) = domains_figure([DomainPanel.of(case, domains, show_faults=True)], columns=1).axes
+    assert len(lines(axes, "found fault")) == 1
     sure = DomainPanel("sure", IMAGE, LABELS, pixel_size_nm=0.02)
     (axes,) = domains_figure([sure], columns=1).axes
     assert [patch for patch in axes.patches if patch.get_gid() == "scale bar"]
