@@ -128,6 +128,16 @@ def separation(grid, first, second):
     return apart / grid.least_apart(both)
 
 
+def discriminant_distance(grid, first, second):
+    """How far apart two groups (M, N) are along their discriminant, over the scatter of the first, all numbers used."""
+    values, few = grid.features[first], grid.features[second]
+    step = few.mean(axis=0) - values.mean(axis=0)
+    scatter = np.atleast_2d(np.cov(values.T)) if len(values) > 1 else np.eye(len(step))
+    round_one = np.trace(scatter) / len(scatter) * np.eye(len(scatter))
+    scatter = (1 - _STIFFNESS) * scatter + _STIFFNESS * round_one
+    return float(np.sqrt(step @ np.linalg.solve(scatter, step)))
+
+
 def inner(labels):
     """Which places of a map (M, N) have neighbours of their own label only; those of label -1 do not count."""
     high = ndimage.maximum_filter(labels, 3, mode="nearest")
@@ -209,7 +219,7 @@ def _split(grid, members, *, held_out):
     pairs = [
         unit[:, i] + sign * unit[:, j] for i in range(unit.shape[1]) for j in range(i) for sign in (1, -1)
     ]
-    found = [_settled(grid.usable, values, members, start) for start in [*unit.T, *pairs]]
+    found = [_settled(grid.trusted, values, members, start) for start in [*unit.T, *pairs]]
     found = [split for split in found if split is not None]
     if not found:
         return None
@@ -217,7 +227,7 @@ def _split(grid, members, *, held_out):
     return _Split(best.labels, best.inside, _held_out(grid, values, members, best)) if held_out else best
 
 
-def _settled(usable, values, members, start):
+def _settled(trusted, values, members, start):
     """Divide along a direction, and turn the direction to where the two groups are most apart, until both agree."""
     label = (start > otsu_threshold(start)).astype(int)
     for _ in range(_ROUNDS):
@@ -233,14 +243,14 @@ def _settled(usable, values, members, start):
     labels, inside = _smoothed(members, label)
     label, used = labels[members], inside[members]
     halves = [projected[used & (label == k)] for k in (0, 1)]
-    if min(map(len, halves)) < _FEWEST or not all(_is_broad(inside & (labels == k), usable) for k in (0, 1)):
+    if min(map(len, halves)) < _FEWEST or not all(_is_broad(inside & (labels == k), trusted) for k in (0, 1)):
         return None
     return _Split(labels, inside, _apart(*halves))
 
 
-def _is_broad(inside, usable):
+def _is_broad(inside, trusted):
     """Whether most of a group is broader than the seams that windows across a boundary make, and than ripples."""
-    core = ndimage.binary_erosion(inside | ~usable, np.ones((3, 3)), border_value=1) & inside
+    core = ndimage.binary_erosion(inside | ~trusted, np.ones((3, 3)), border_value=1) & inside
     broad = ndimage.binary_dilation(core, np.ones((3, 3))) & inside
     return bool(broad.sum() >= _BROAD * inside.sum())
 

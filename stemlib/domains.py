@@ -15,6 +15,7 @@ from stemlib.domain_faults import fault_lines, misfit_map
 from stemlib.domain_mixture import SegmentGrid, find_groups
 from stemlib.domain_outliers import find_outliers
 from stemlib.domain_refinement import refine_labels, strong_waves
+from stemlib.domain_remainders import with_reflections_of_gaps, with_remainder
 from stemlib.domain_segments import NoReflectionsError, cut_segments, patterson_features, working_image
 from stemlib.loop_tables import with_units
 from stemlib.micrograph import as_micrograph, check_mask
@@ -25,6 +26,7 @@ METHODS = ("mixture", "one-class")
 SMALLEST_SIDE = 32  # px
 _PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
 _SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
+_MOST_ADDED = 6  # small domains, one after the other
 _SMOOTHING = 0.25  # periods, of the boundaries' lines
 _LENGTHS = ("y", "x", "a", "b")
 
@@ -209,15 +211,11 @@ def find_domains(
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
     work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
-    features = patterson_features(segments)
-    if descriptor == "triplet":
-        features = np.hstack([features, triplet_features(segments)])
-    step = segments.waves.rows()[1] / segments.waves.sigma
-    grid = SegmentGrid(features, segments.usable, segments.trusted, step)
-    groups = (
-        find_groups(grid, n_domains, seed=seed) if method == "mixture" else find_outliers(grid, n_domains)
-    )
-    labels = refine_labels(work, segments, groups)
+    groups, labels = _drawn(work, segments, n_domains, descriptor, method, seed)
+    more = with_reflections_of_gaps(work, labels)
+    if more is not None:
+        work, segments = more, cut_segments(more)
+        groups, labels = _drawn(work, segments, n_domains, descriptor, method, seed)
     working = (work, labels, strong_waves(segments, groups))
     crystals, labels = _ordered(segments, groups, labels)
     phases = same_phases(crystals, segments)
@@ -287,6 +285,29 @@ def _segments(image, mask, n_domains):
             f"{3 * segments.waves.rows()[1] * work.factor:.0f} px on a side"
         )
     return work, segments
+
+
+def _drawn(work, segments, n_domains, descriptor, method, seed):
+    """Groups of the segments and the labels of the pixels."""
+    features = patterson_features(segments)
+    if descriptor == "triplet":
+        features = np.hstack([features, triplet_features(segments)])
+    step = segments.waves.rows()[1] / segments.waves.sigma
+    grid = SegmentGrid(features, segments.usable, segments.trusted, step)
+    if method == "one-class":
+        groups = find_outliers(grid, n_domains)
+        return groups, refine_labels(work, segments, groups)
+    groups = find_groups(grid, n_domains, seed=seed)
+    labels = refine_labels(work, segments, groups)
+    for _ in range(_MOST_ADDED if n_domains is None else 0):
+        more = with_remainder(grid, segments, groups, labels)
+        if more is None:
+            break
+        with_more = refine_labels(work, segments, more)
+        if not (with_more == more.max()).any():
+            break
+        groups, labels = more, with_more
+    return groups, labels
 
 
 def _ordered(segments, groups, labels):

@@ -126,6 +126,19 @@ def test_misfit_is_known_where_a_domain_is():
     assert domains.faults == []
 
 
+def test_a_small_domain_in_a_corner_is_found():
+    rows, columns = np.mgrid[:400, :400]
+    labels = ((rows - 290) / 110 > columns / 130).astype(int)
+    images = [
+        crystal_image("perovskite", (400, 400), spacing=8, rotation_deg=r, snr=25, seed=3).image
+        for r in (10, 41)
+    ]
+    domains = find_domains(np.where(labels == 0, *images))
+    assert labels.mean() < 0.05
+    assert domains.n_domains == 2
+    assert accuracy(labels, domains.labels, 12) >= 0.99
+
+
 def test_labels_do_not_depend_on_contrast_or_brightness():
     _, image = beside(*PAIRS["grains"], edge=120)
     first = find_domains(image)

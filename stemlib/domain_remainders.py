@@ -1,0 +1,91 @@
+"""Small crystals that no group of segments stood for: periodic, but explained by none of the domains."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from stemlib.domain_mixture import discriminant_distance, inner
+from stemlib.domain_segments import spread_out
+from stemlib.reflections import find_reflections
+
+_FEWEST = 3  # segments
+_DEEP = 0.4  # standard deviations of a window, from the nearest domain
+_LEAST_AREA = 20.0  # periods squared, more than a period from the nearest domain
+_LEAST_RATIO = 15.0  # power over noise
+_KEPT, _MOST_NEW = 40, 20  # reflections
+_NEW = 2.0  # over the gap's size: a reflection so far from all others, cycles per px, is another one
+_APART = 3.0  # times what two groups of many segments must be apart
+
+
+def with_reflections_of_gaps(work, labels):
+    """Look for reflections where there is no domain: those of a small crystal are hardly seen in all of the image.
+
+    Parameters
+    ----------
+    work : stemlib.domain_segments.WorkingImage
+    labels : numpy.ndarray of int, shape (H, W)
+
+    Returns
+    -------
+    stemlib.domain_segments.WorkingImage or None
+        With the reflections found; None where there are no others.
+    """
+    depth = _depth((labels < 0) & (work.weights > 0))
+    area = (depth > work.period).sum()
+    if area < _LEAST_AREA * work.period**2:
+        return None
+    taper = np.clip(depth / work.period, 0, 1).astype(np.float32)
+    found = find_reflections(work.flat * taper)
+    vectors = found.vectors[found.ratios > _LEAST_RATIO]
+    lengths = np.linalg.norm(vectors, axis=1)
+    vectors = vectors[(lengths > 0.8 / work.period) & (np.abs(vectors).max(axis=1) < 0.47)]
+    known = work.vectors[:_KEPT]
+    kept = spread_out(np.vstack([known, vectors]), _NEW / np.sqrt(area), _KEPT + _MOST_NEW)
+    if (kept >= len(known)).sum() < 2:
+        return None
+    return replace(work, vectors=np.vstack([known, vectors[kept[kept >= len(known)] - len(known)]]))
+
+
+def with_remainder(grid, segments, groups, labels):
+    """Make a group of the segments in the largest part of an image that shows a crystal, but none of the domains'.
+
+    Parameters
+    ----------
+    grid : stemlib.domain_mixture.SegmentGrid
+    segments : stemlib.domain_segments.LocalSegments
+    groups : numpy.ndarray of int, shape (M, N)
+        Those that the domains were drawn from.
+    labels : numpy.ndarray of int, shape (H, W)
+        The domains, -1 elsewhere.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (M, N), or None
+        The groups with one more; None where there is nothing, or nothing that is unlike the others.
+    """
+    depth = _depth(labels < 0)
+    rows, columns = (
+        np.minimum(nodes.astype(int), size - 1)
+        for nodes, size in zip((segments.waves.rows(), segments.waves.columns()), labels.shape, strict=True)
+    )
+    left = segments.usable & (depth[np.ix_(rows, columns)] > _DEEP * segments.waves.sigma)
+    parts, count = ndimage.label(left, np.ones((3, 3)))
+    if not count:
+        return None
+    sizes = np.bincount(parts.ravel())[1:]
+    part = parts == 1 + int(sizes.argmax())
+    if part.sum() < _FEWEST:
+        return None
+    others = [
+        inner(np.where(left, -1, groups)) & grid.trusted & (groups == k) for k in range(groups.max() + 1)
+    ]
+    least = _APART * grid.least_apart(grid.usable)
+    if any(other.any() and discriminant_distance(grid, other, part) < least for other in others):
+        return None
+    return np.where(part, groups.max() + 1, groups)
+
+
+def _depth(gap):
+    """How far places are from the nearest one outside a gap, px; the image's edge is none."""
+    return ndimage.distance_transform_edt(np.pad(gap, 1, mode="edge"))[1:-1, 1:-1]
