@@ -156,18 +156,21 @@ def window_sigma(work):
     return min(_SIGMA * work.period, room)
 
 
-def cut_segments(work):
+def cut_segments(work, *, finer=1.0):
     """Measure the reflections under Gaussian windows all over an image.
 
     Parameters
     ----------
     work : WorkingImage
+    finer : float
+        Standard deviation of the windows over the usual one.
 
     Returns
     -------
     LocalSegments
     """
-    waves = LocalWaves(work.flat, work.weights, window_sigma(work))
+    sigma = max(_LEAST_SIGMA * work.period, window_sigma(work) * finer)
+    waves = LocalWaves(work.flat, work.weights, sigma)
     apart = _SAME / (2 * np.pi * waves.sigma)
     vectors = work.vectors[spread_out(work.vectors, apart, _MOST_REFLECTIONS)]
     coverage = waves.coverage()

@@ -26,6 +26,7 @@ METHODS = ("mixture", "one-class")
 SMALLEST_SIDE = 32  # px
 _PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
 _SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
+_FINER = 0.56  # of the usual windows' width, for narrow domains
 _MOST_ADDED = 6  # small domains, one after the other
 _SMOOTHING = 0.25  # periods, of the boundaries' lines
 _LENGTHS = ("y", "x", "a", "b")
@@ -211,11 +212,11 @@ def find_domains(
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
     work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
-    groups, labels = _drawn(work, segments, n_domains, descriptor, method, seed)
+    segments, groups, labels = _drawn(work, segments, n_domains, descriptor, method, seed)
     more = with_reflections_of_gaps(work, labels)
     if more is not None:
-        work, segments = more, cut_segments(more)
-        groups, labels = _drawn(work, segments, n_domains, descriptor, method, seed)
+        work = more
+        segments, groups, labels = _drawn(work, cut_segments(work), n_domains, descriptor, method, seed)
     working = (work, labels, strong_waves(segments, groups))
     crystals, labels = _ordered(segments, groups, labels)
     phases = same_phases(crystals, segments)
@@ -288,16 +289,20 @@ def _segments(image, mask, n_domains):
 
 
 def _drawn(work, segments, n_domains, descriptor, method, seed):
-    """Groups of the segments and the labels of the pixels."""
-    features = patterson_features(segments)
-    if descriptor == "triplet":
-        features = np.hstack([features, triplet_features(segments)])
-    step = segments.waves.rows()[1] / segments.waves.sigma
-    grid = SegmentGrid(features, segments.usable, segments.trusted, step)
+    """Segments, their groups, and the labels of the pixels."""
+    grid = _grid(segments, descriptor)
     if method == "one-class":
         groups = find_outliers(grid, n_domains)
-        return groups, refine_labels(work, segments, groups)
-    groups = find_groups(grid, n_domains, seed=seed)
+        return segments, groups, refine_labels(work, segments, groups)
+    groups = find_groups(grid, seed=seed)
+    # Wide windows see small differences, narrow ones see narrow domains: what shows more domains decides.
+    fine = cut_segments(work, finer=_FINER)
+    fine_grid = _grid(fine, descriptor)
+    fine_groups = find_groups(fine_grid, seed=seed)
+    if groups.max() < fine_groups.max() < (n_domains or np.inf):
+        segments, grid, groups = fine, fine_grid, fine_groups
+    if n_domains is not None and groups.max() + 1 != n_domains:
+        groups = find_groups(grid, n_domains, seed=seed)
     labels = refine_labels(work, segments, groups)
     for _ in range(_MOST_ADDED if n_domains is None else 0):
         more = with_remainder(grid, segments, groups, labels)
@@ -307,7 +312,15 @@ def _drawn(work, segments, n_domains, descriptor, method, seed):
         if not (with_more == more.max()).any():
             break
         groups, labels = more, with_more
-    return groups, labels
+    return segments, groups, labels
+
+
+def _grid(segments, descriptor):
+    features = patterson_features(segments)
+    if descriptor == "triplet":
+        features = np.hstack([features, triplet_features(segments)])
+    step = segments.waves.rows()[1] / segments.waves.sigma
+    return SegmentGrid(features, segments.usable, segments.trusted, step)
 
 
 def _ordered(segments, groups, labels):
