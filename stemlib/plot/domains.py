@@ -69,7 +69,7 @@ class DomainPanel:
         if case.source is None or domains is None:
             return cls(name or case.name)
         if not show_image:
-            note = f"{note}; no licence stated, labels alone".removeprefix("; ")
+            note = f"{note}\nno licence stated, labels alone".removeprefix("\n")
         return cls(
             name or case.name,
             case.source.image if show_image else None,
