@@ -8,9 +8,7 @@ from scipy.spatial import cKDTree
 from stemlib.column_heights import leftover
 from stemlib.majority import Levels, clipped_scatter
 
-_PLACES_PER_SPACING = (
-    2  # independent places per spacing, along each axis, at which an additional column may be
-)
+_INDEPENDENT = 2.0  # standard deviations of a peak between places at which noise is another
 _MOST_BETWEEN = 5000
 _FAR = 0.45  # over the spacing: a place that is not closer to any site or column lies between them
 _FEWEST = 6
@@ -90,7 +88,7 @@ def judge_additional(image, positions, extra, heights, background, sites, peaks,
         }
     )
     area = min(len(sites.positions) * spacing**2, image.shape[0] * image.shape[1])
-    return rows[names], int(_PLACES_PER_SPACING**2 * area / spacing**2)
+    return rows[names], int(area / (_INDEPENDENT * sigma) ** 2)
 
 
 def _filtered(image, positions, heights, sigma, spacing):
