@@ -71,11 +71,12 @@ def find_groups(grid, n_groups=None, *, seed=0):
     """Divide segments into groups, each of which has one mode, and which are clearly apart.
 
     Groups are divided in two, again and again, along the direction (linear discriminant) in which the halves are most
-    apart. A division stands if the means of the two groups are at least seven times their scatter apart, on segments
-    all of whose neighbours belong to the same group, and by the direction that other parts of the image show. Halves
-    of anything that has one mode are at most 3.5 apart (those of a uniform distribution), however many numbers and
-    however many overlapping segments describe it: what changes smoothly, as by drift, thickness and contamination, is
-    one domain.
+    apart. A division stands if the means of the two groups, beside their boundary, are at least 5.25 (1 + 9 / n) times
+    their scatter apart, n being the number of segments that do not overlap; only segments count all of whose neighbours
+    belong to the same group, and directions that other parts of the image show; and most of a group must be more than a
+    seam. Halves of anything that has one mode are at most 3.5 apart (those of a uniform distribution), however many
+    numbers describe it: what changes smoothly, as by drift, thickness and contamination, is one domain. The two numbers
+    were chosen on drawn images of single crystals and of two phases.
 
     Parameters
     ----------

@@ -149,15 +149,17 @@ def find_domains(
 
     Gaussian windows several periods wide, which slide over the image, are described by the powers of the image's
     reflections, that is, by their Patterson functions; or by triplet phases as well. Their groups are the domains. A
-    division into two stands only where the groups are at least seven times their scatter apart, which no smooth change
-    in a single crystal is. Then each domain's crystal is continued over its rim, and every pixel goes to the one that
-    explains it best.
+    division into two stands only where the groups are apart by several times their scatter, as no smooth change in a
+    single crystal makes them: `stemlib.domain_mixture.find_groups` says how far. Narrower windows show narrow domains,
+    and where no domain explains the image, it is searched for a crystal once more. Each domain's crystal is continued
+    over its rim, and every pixel goes to the one that explains it best.
 
     Parameters
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
     n_domains : int, optional
-        How many domains to divide the image into. By default, as many as there are.
+        How many domains to divide the image into; fewer are left where some are too small to be drawn. By default, as
+        many as there are.
     descriptor : str
         "patterson", to which a crystal and its inverted twin look the same, or "triplet", which tells them apart; see
         `stemlib.triplet.triplet_features`.
