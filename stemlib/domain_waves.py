@@ -1,5 +1,7 @@
 """Local amplitudes of the waves in an image, from one Fourier transform of it."""
 
+import functools
+
 import numpy as np
 from scipy import fft
 
@@ -43,15 +45,15 @@ class LocalWaves:
 
     def rows(self):
         """Where the rows of the maps lie, px."""
-        return self._nodes(0)
+        return self._grid[0]
 
     def columns(self):
         """Where the columns of the maps lie, px."""
-        return self._nodes(1)
+        return self._grid[1]
 
     def coverage(self):
         """Share of the window around each place that lies in the image and counts: (M, N), 0 to 1."""
-        return np.clip(np.abs(self._coarse(self._shares, (0.0, 0.0))), 0, 1)
+        return self._coverage
 
     def amplitudes(self, vector):
         """Complex amplitude of the wave exp(2 pi i vector . p) around each place, its phase counted from there.
@@ -153,10 +155,18 @@ class LocalWaves:
         block = self._filtered(spectrum, vector, index)
         return fft.ifft2(fft.ifftshift(block)) * (block.size / np.prod(self.size)), index
 
-    def _nodes(self, axis):
-        count = len(self._index((0.0, 0.0), _REACH)[axis])
-        at = np.arange(count) * (self.size[axis] / count)
-        return at[at < self.shape[axis]]
+    @functools.cached_property
+    def _coverage(self):
+        return np.clip(np.abs(self._coarse(self._shares, (0.0, 0.0))), 0, 1)
+
+    @functools.cached_property
+    def _grid(self):
+        """Rows and columns of the maps."""
+        grid = []
+        for index, size, side in zip(self._index((0.0, 0.0), _REACH), self.size, self.shape, strict=True):
+            at = np.arange(len(index)) * (size / len(index))
+            grid.append(at[at < side])
+        return grid
 
 
 def _halved(size, rows, columns):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import ndimage
+from threadpoolctl import threadpool_limits
 
 from stemlib._files import write_atomically
 from stemlib.domain_boundaries import boundary_lines
@@ -292,6 +293,12 @@ def _segments(image, mask, n_domains):
 
 def _drawn(work, segments, n_domains, descriptor, method, seed):
     """Segments, their groups, and the labels of the pixels."""
+    # Matrices are so small that threads would only wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        return _drawn_by_one(work, segments, n_domains, descriptor, method, seed)
+
+
+def _drawn_by_one(work, segments, n_domains, descriptor, method, seed):
     grid = _grid(segments, descriptor)
     if method == "one-class":
         groups = find_outliers(grid, n_domains)
