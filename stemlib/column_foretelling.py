@@ -58,7 +58,7 @@ def foretell(image, positions, heights, likelihood, spacing, points, own=None):
     points : numpy.ndarray, shape (M, 2)
         Where sites are asked for, (y, x), px.
     own : numpy.ndarray of int, shape (M,), optional
-        The column that is at each point, so that it does not vote for itself.
+        The column that is at each point, which is not its own neighbour.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def foretell(image, positions, heights, likelihood, spacing, points, own=None):
     places = positions[alike] + (points[:, None] - positions[neighbours])[:, :, None]
     places = places.reshape(len(points), -1, 2)
     distance, column = cKDTree(positions).query(places, distance_upper_bound=_REACH * spacing)
-    votes = np.isfinite(distance) & (column != own[:, None])
+    votes = np.isfinite(distance)
     column = np.where(votes, column, 0)
     offsets = positions[column] - places
     agreeing = _largest_group(offsets, votes, _AGREE * spacing)

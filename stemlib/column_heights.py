@@ -15,7 +15,7 @@ _SMOOTH = 1.0  # over the spacing: standard deviation over which that is smoothe
 _REACH = 2.5  # standard deviations of a peak in which it is fitted there
 
 
-def fit_heights(image, positions, sigma, spacing, *, reach=0.9):
+def fit_heights(image, positions, sigma, spacing, *, reach=_RADIUS):
     """Fit heights of Gaussian peaks at fixed positions, each beside its neighbours.
 
     Heights are first fitted on a background of its own around each peak, then all together on what is left over,
@@ -32,6 +32,8 @@ def fit_heights(image, positions, sigma, spacing, *, reach=0.9):
         Standard deviation of the peaks, px.
     spacing : float
         Distance of neighbouring columns, px.
+    reach : float
+        Over the spacing: radius of the disc in which a peak is first fitted.
 
     Returns
     -------

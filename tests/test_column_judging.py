@@ -1,9 +1,10 @@
 """Doubtful peaks are judged by what look-alikes foretell."""
 
+import cv2
 import numpy as np
 import pytest
 
-from stemlib.column_judging import judge_columns
+from stemlib.column_judging import _shared, judge_columns
 from stemlib.synthetic import render_columns
 
 SPACING, SIGMA, NOISE = 10.0, 2.0, 0.12
@@ -63,6 +64,18 @@ def test_height_counts_at_the_foretold_place(height, kept):
     assert np.delete(found, [184, 214, 244]).all()
 
 
+def test_a_bump_beside_an_empty_site_does_not_fill_it():
+    second = np.full(144, 0.6)
+    second[[40, 70, 100]] = 0
+    image, places = crystal(second)
+    bumps = places[[184, 214, 244]] + [2.0, 2.0]
+    # More than half as high as a column, but at the site only a third of one is left.
+    image += render_columns(bumps, np.full(3, 0.36), image.shape, SIGMA)
+    peaks, likelihood = places.copy(), np.ones(288)
+    peaks[[184, 214, 244]], likelihood[[184, 214, 244]] = bumps, 0.45
+    assert there(image, peaks, likelihood)[1] == 285
+
+
 def test_a_displaced_column_is_kept_where_it_is():
     second = np.full(144, 0.6)
     second[70] = 0
@@ -99,9 +112,23 @@ def test_overlooked_columns_are_added_and_vacancies_stay():
 
 def test_two_peaks_for_one_column_become_one():
     image, places = crystal(np.full(144, 0.4))
-    peaks = np.vstack([places, places[200] + [2.5, 0]])
-    _, count = there(image, peaks, np.append(np.ones(288), 0.3))
-    assert count == 288
+    peaks = np.vstack([places, places[200]])
+    peaks[200] += [2.5, 0]
+    likelihood = np.ones(289)
+    likelihood[[200, 288]] = 0.4, 0.45
+    places, chances = judge_columns(image, peaks, likelihood, SPACING, 0.15)
+    assert len(places) == 288
+    # The likelier one stands for the column, whichever comes first.
+    assert sorted(chances)[0] == 0.45
+
+
+def test_noise_that_neighbouring_pixels_share_weighs_more():
+    noise = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
+    assert _shared(noise) == pytest.approx(1, abs=0.03)
+    # A sum over many pixels of blurred noise varies as that over white noise does, each pixel less.
+    blurred = cv2.GaussianBlur(noise, (0, 0), 0.6)
+    assert _shared(blurred) == pytest.approx(1 / blurred.var(), rel=0.15)
+    assert _shared(np.zeros((9, 9), np.float32)) == 1
 
 
 def test_with_few_columns_the_network_decides():
