@@ -11,6 +11,7 @@ from stemlib.reflections import find_reflections
 
 _FEWEST = 3  # segments
 _DEEP = 0.4  # standard deviations of a window, from the nearest domain
+_LEAST_POWER = 0.3  # of the power of the reflections in the domains
 _LEAST_AREA = 20.0  # periods squared, more than a period from the nearest domain
 _LEAST_RATIO = 15.0  # power over noise
 _KEPT, _MOST_NEW = 40, 20  # reflections
@@ -70,6 +71,9 @@ def with_remainder(grid, segments, groups, labels):
         for nodes, size in zip((segments.waves.rows(), segments.waves.columns()), labels.shape, strict=True)
     )
     left = segments.usable & (depth[np.ix_(rows, columns)] > _DEEP * segments.waves.sigma)
+    # Beyond the edge of a crystal windows still show it, faintly.
+    total = segments.total
+    left &= total > _LEAST_POWER * np.median(total[grid.trusted & (groups >= 0)])
     parts, count = ndimage.label(left, np.ones((3, 3)))
     if not count:
         return None
