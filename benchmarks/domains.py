@@ -1,0 +1,217 @@
+"""Domains found in drawn and real images beside sliding Fourier transforms with NMF; single crystals; time and memory.
+
+    python benchmarks/domains.py [--images 3] [--single 50] [--output benchmarks/domains.json] [--only PART ...]
+
+Drawn images are of published crystals at stated conditions, each from its seed; real ones are those whose boundaries
+were drawn by eye. Accuracy is the share of pixels with the right label, best assignment, outside a band of one cell
+edge. The other method is that of AtomAI's SlidingFFTNMF (0.8.1), written from its description: windows an eighth of the
+image, a power of two from 32 to 128 px, a quarter apart, Hamming, logarithm of the magnitude, and non-negative matrix
+factorization with as many components as there are domains, of which it is told; vacuum may be one more where that is
+better for it. A pixel gets the strongest component of the nearest window. `find_domains` is told nothing.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from sklearn.decomposition import NMF
+from sklearn.exceptions import ConvergenceWarning
+
+import stemlib
+from stemlib.agreement import boundary_distance, label_accuracy
+from stemlib.domain_boundaries import boundary_lines
+from stemlib.evaluation.domain_cases import DomainCase, load_domain_cases
+from stemlib.synthetic import domain_image
+
+SCENES = (
+    "zirconia-twin",
+    "grain-boundary",
+    "90-degree",
+    "two-phases",
+    "inversion-twins",
+    "stacking",
+    "three-phases",
+)
+# How the image of each scene was recorded: a particle lies on a film.
+CONDITIONS = {"zirconia-twin": {"support_nm": 3.0}}
+OURS = {
+    "patterson": {},
+    "triplet": {"descriptor": "triplet"},
+    "one-class": {"method": "one-class"},
+}
+
+
+def sliding_fft_nmf(image, n_domains):
+    """Labels (H, W) of the image by AtomAI's way."""
+    sides = [2 ** int(np.log2(np.clip(size // 8, 32, 128))) for size in image.shape]
+    steps = [side // 4 for side in sides]
+    image = (image - image.min()) / np.ptp(image)
+    windows = np.lib.stride_tricks.sliding_window_view(image, sides)[:: steps[0], :: steps[1]]
+    # AtomAI's window is the root of the product of two Hamming windows.
+    taper = np.sqrt(np.outer(*(np.hamming(side) for side in sides)))
+    magnitude = np.log1p(np.abs(np.fft.fft2(windows * taper)))
+    grid = windows.shape[:2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        machine = NMF(n_domains, init="random", random_state=42, max_iter=1000, tol=1e-4)
+        weights = machine.fit_transform(magnitude.reshape(np.prod(grid), -1))
+    strongest = weights.argmax(axis=1).reshape(grid)
+    nearest = [
+        np.clip(np.rint((np.arange(size) - (side - 1) / 2) / step), 0, count - 1).astype(int)
+        for size, side, step, count in zip(image.shape, sides, steps, grid, strict=True)
+    ]
+    return strongest[np.ix_(*nearest)]
+
+
+def drawn_cases(n_images):
+    """Scenes with slow drift and some contamination."""
+    for scene in SCENES:
+        for seed in range(n_images):
+            conditions = {"drift_nm": 0.03, "contamination": 0.1} | CONDITIONS.get(scene, {})
+            yield DomainCase.of(f"{scene} {seed}", domain_image(scene, (512, 512), seed=seed, **conditions))
+
+
+def scored(case, labels, lines):
+    """Accuracy, and mean distance of the boundaries, px."""
+    accuracy = label_accuracy(
+        case.labels,
+        labels,
+        band=case.cell_edge or 0.0,
+        boundaries=[*case.boundaries, *case.second],
+        undecided=case.undecided,
+    )
+    distance = boundary_distance(case.boundaries, lines) if case.boundaries and lines else None
+    return {"accuracy": accuracy, "boundary_px": None if distance is None else float(distance)}
+
+
+def timed(function, *arguments, **options):
+    """What a function returns, and the seconds it took."""
+    start = time.perf_counter()
+    result = function(*arguments, **options)
+    return result, time.perf_counter() - start
+
+
+def compared(case):
+    """One image with all methods."""
+    image = case.source.image
+    result = {
+        "domains": case.n_domains,
+        "cell_edge_px": case.cell_edge,
+        "drawing_error_px": case.drawing_error_px,
+    }
+    for name, options in OURS.items():
+        found, seconds = timed(stemlib.find_domains, image, **options)
+        score = scored(case, found.labels, found.boundaries)
+        result[name] = {"found": found.n_domains, **score, "seconds": seconds}
+    vacuum = bool((case.labels < 0).any())
+    tries = []
+    for count in range(case.n_domains, case.n_domains + 1 + vacuum):
+        labels, seconds = timed(sliding_fft_nmf, image, count)
+        tries.append(scored(case, labels, boundary_lines(labels, 1.0)[0]) | {"seconds": seconds})
+    result["sliding_fft_nmf"] = max(tries, key=lambda score: score["accuracy"])
+    times = result["sliding_fft_nmf"]["seconds"] / result["patterson"]["seconds"]
+    print(
+        case.name, {k: v["accuracy"] for k, v in result.items() if isinstance(v, dict)}, f"{times:.1f} times"
+    )
+    return result
+
+
+def compare(cases):
+    """Every image, and how many times faster the default is than the other method, at least and in the median."""
+    results = {case.name: compared(case) for case in cases}
+    times = [r["sliding_fft_nmf"]["seconds"] / r["patterson"]["seconds"] for r in results.values()]
+    return {"images": results, "times_faster": {"median": float(np.median(times)), "least": min(times)}}
+
+
+def real_cases():
+    """Real images at hand with drawn boundaries, and the negative controls."""
+    return [case for case in load_domain_cases("atomic") if case.source is not None]
+
+
+def inversion(n_images):
+    """Inversion twins of equal areas, two domains asked for: accuracy of both descriptors."""
+    scores = {"patterson": [], "triplet": []}
+    for seed in range(n_images):
+        case = DomainCase.of("twins", domain_image("inversion-twins", (512, 512), seed=100 + seed))
+        for descriptor, values in scores.items():
+            found = stemlib.find_domains(case.source.image, n_domains=2, descriptor=descriptor)
+            values.append(scored(case, found.labels, found.boundaries)["accuracy"])
+    return scores
+
+
+def singles(n_images):
+    """Domains found in single crystals with drift and contamination: how many images of how many domains."""
+    counts = {"patterson": {}, "triplet": {}}
+    undecided = 0.0
+    for seed in range(n_images):
+        rng = np.random.default_rng([7, seed])
+        image = domain_image(
+            "single",
+            (384, 384),
+            drift_nm=rng.uniform(0, 0.06),
+            contamination=rng.uniform(0, 0.3),
+            dose_per_nm2=10 ** rng.uniform(5.7, 7.5),
+            seed=5000 + seed,
+        ).image
+        for descriptor, numbers in counts.items():
+            found = stemlib.find_domains(image, descriptor=descriptor)
+            key = str(found.n_domains)
+            numbers[key] = numbers.get(key, 0) + 1
+            undecided = max(undecided, float((found.labels < 0).mean()))
+    return {"images": n_images, "images_by_domains_found": counts, "largest_share_undecided": undecided}
+
+
+def measure_cost(side):
+    """Seconds and peak memory on one large image, after a first small one; printed."""
+    image = domain_image("three-phases", (side, side), seed=0).image
+    stemlib.find_domains(image[:256, :256])
+    found, seconds = timed(stemlib.find_domains, image)
+    peak = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+    print(json.dumps({"side_px": side, "seconds": seconds, "peak_bytes": peak, "domains": found.n_domains}))
+
+
+def cost(side):
+    """Seconds and peak memory, drawing of the image included, of a process of its own."""
+    command = [sys.executable, __file__, "--measure-cost", str(side)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+PARTS = {
+    "drawn": lambda options: compare(drawn_cases(options.images)),
+    "real": lambda _: compare(real_cases()),
+    "inversion_twins": lambda options: inversion(options.images),
+    "single_crystals": lambda options: singles(options.single),
+    "cost": lambda _: [cost(1024), cost(3000)],
+}
+
+
+def main():
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=3, help="per scene")
+    parser.add_argument("--single", type=int, default=50, help="single crystals")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="the rest is kept")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--measure-cost", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure_cost:
+        measure_cost(options.measure_cost)
+        return
+    result = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    result |= {"stemlib": stemlib.__version__, "python": platform.python_version(), "cpus": os.cpu_count()}
+    for part in options.only:
+        result[part] = PARTS[part](options)
+    options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
