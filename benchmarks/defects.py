@@ -289,6 +289,8 @@ def measure_cost(side):
     # Unlike getrusage's, this peak does not count what the parent held before it started this process.
     peak = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
     cost = {"side_px": side, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak}
+    # On a machine that others use too, only the processor's seconds tell.
+    cost["load_average"] = os.getloadavg()[0]
     print(json.dumps(cost | {"columns": len(found.columns)}))
 
 
