@@ -39,7 +39,7 @@ class DefectPanel:
     truth : pandas.DataFrame or None
         Known defects: `y`, `x` px and `is_found`.
     is_semantic : bool
-        Whether `image` is a semantic image and not a micrograph.
+        Whether `image` is a semantic image, from 0 to 1, and not a micrograph.
     as_dots : bool
         Whether all kinds of defect are the same red dots.
     region : numpy.ndarray, shape (V, 2), or None
@@ -61,10 +61,11 @@ class DefectPanel:
     note: str = ""
 
     @classmethod
-    def of(cls, case, defects=None, match=None, *, semantic_image=None):
+    def of(cls, case, defects=None, match=None, *, show_image=True):
         """Return the panel of a `stemlib.evaluation.DefectCase`, its `Defects` and what `match_known` says of them.
 
-        `semantic_image` shows in place of the micrograph; `defects` None: the image is not at hand.
+        `show_image` False draws the defects on an even grey, where the licence does not allow a picture, and says so;
+        `defects` None: the image is not at hand.
         """
         if defects is None:
             return cls(case.name, None)
@@ -76,13 +77,13 @@ class DefectPanel:
             )
         return cls(
             case.name,
-            case.source.image if semantic_image is None else semantic_image,
+            case.source.image if show_image else np.full(case.source.image.shape, 0.5, np.float32),
             defects.table,
             truth,
-            is_semantic=semantic_image is not None,
+            is_semantic=not show_image,
             region=case.region if case.sites else None,
             pixel_size_nm=case.source.pixel_size_nm if case.pixel_size_sure else None,
-            note=note + ("" if semantic_image is None else "; semantic image"),
+            note=note + ("" if show_image else "\nno licence stated, defects alone"),
         )
 
 

@@ -6,7 +6,13 @@ from stemlib.plot.defect_scores import dose_figure, ranking_figure
 
 
 def ranking(image, value):
-    return {"image": image, "sites": "W sites", "average_precision": value, "n_minority": 2.0, "n_columns": 9.0}
+    return {
+        "image": image,
+        "sites": "W sites",
+        "average_precision": value,
+        "n_minority": 2.0,
+        "n_columns": 9.0,
+    }
 
 
 def test_rankings_are_drawn_as_they_are_and_missing_images_said():

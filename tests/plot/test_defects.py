@@ -96,6 +96,9 @@ def test_a_panel_of_a_case_says_how_many_known_ones_are_found():
     panel = DefectPanel.of(case, defects, match)
     assert panel.note == "1 of 2 known found, 1 others"
     assert panel.image is case.source.image and panel.region is region and panel.pixel_size_nm == 0.02
-    hidden = DefectPanel.of(case, defects, semantic_image=IMAGE / 2)
-    assert hidden.is_semantic and hidden.note == "3 found; semantic image"
+    hidden = DefectPanel.of(case, defects, show_image=False)
+    assert hidden.note == "3 found\nno licence stated, defects alone"
+    assert np.ptp(hidden.image) == 0 and hidden.image.shape == IMAGE.shape
+    (shown,) = defects_figure([hidden], columns=1).axes[0].images
+    assert np.ptp(shown.get_array()) == 0
     assert DefectPanel.of(case).image is None
