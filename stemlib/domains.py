@@ -7,28 +7,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import ndimage
-from threadpoolctl import threadpool_limits
 
 from stemlib._files import write_atomically
 from stemlib.domain_boundaries import boundary_lines
 from stemlib.domain_crystals import domain_crystal, same_phases
+from stemlib.domain_division import divide
 from stemlib.domain_faults import fault_lines, misfit_map
-from stemlib.domain_mixture import SegmentGrid, find_groups
-from stemlib.domain_outliers import find_outliers
-from stemlib.domain_refinement import refine_labels, strong_waves
-from stemlib.domain_remainders import with_reflections_of_gaps, with_remainder
-from stemlib.domain_segments import NoReflectionsError, cut_segments, patterson_features, working_image
+from stemlib.domain_refinement import strong_waves
+from stemlib.domain_remainders import with_reflections_of_gaps
+from stemlib.domain_segments import NoReflectionsError, cut_segments, working_image
 from stemlib.loop_tables import with_units
 from stemlib.micrograph import as_micrograph, check_mask
-from stemlib.triplet import triplet_features
 
 DESCRIPTORS = ("patterson", "triplet")
 METHODS = ("mixture", "one-class")
 SMALLEST_SIDE = 32  # px
 _PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
 _SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
-_FINER = 0.56  # of the usual windows' width, for narrow domains
-_MOST_ADDED = 6  # small domains, one after the other
 _SMOOTHING = 0.25  # periods, of the boundaries' lines
 _LENGTHS = ("y", "x", "a", "b")
 
@@ -215,11 +210,11 @@ def find_domains(
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
     work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
-    segments, groups, labels = _drawn(work, segments, n_domains, descriptor, method, seed)
+    segments, groups, labels = divide(work, segments, n_domains, descriptor, method, seed)
     more = with_reflections_of_gaps(work, labels)
     if more is not None:
         work = more
-        segments, groups, labels = _drawn(work, cut_segments(work), n_domains, descriptor, method, seed)
+        segments, groups, labels = divide(work, cut_segments(work), n_domains, descriptor, method, seed)
     working = (work, labels, strong_waves(segments, groups))
     crystals, labels = _ordered(segments, groups, labels)
     phases = same_phases(crystals, segments)
@@ -289,47 +284,6 @@ def _segments(image, mask, n_domains):
             f"{3 * segments.waves.rows()[1] * work.factor:.0f} px on a side"
         )
     return work, segments
-
-
-def _drawn(work, segments, n_domains, descriptor, method, seed):
-    """Segments, their groups, and the labels of the pixels."""
-    # Matrices are so small that threads would only wait for each other.
-    with threadpool_limits(1, user_api="blas"):
-        return _drawn_by_one(work, segments, n_domains, descriptor, method, seed)
-
-
-def _drawn_by_one(work, segments, n_domains, descriptor, method, seed):
-    grid = _grid(segments, descriptor)
-    if method == "one-class":
-        groups = find_outliers(grid, n_domains)
-        return segments, groups, refine_labels(work, segments, groups)
-    groups = find_groups(grid, seed=seed)
-    # Wide windows see small differences, narrow ones see narrow domains: what shows more domains decides.
-    fine = cut_segments(work, finer=_FINER)
-    fine_grid = _grid(fine, descriptor)
-    fine_groups = find_groups(fine_grid, seed=seed)
-    if groups.max() < fine_groups.max() < (n_domains or np.inf):
-        segments, grid, groups = fine, fine_grid, fine_groups
-    if n_domains is not None and groups.max() + 1 != n_domains:
-        groups = find_groups(grid, n_domains, seed=seed)
-    labels = refine_labels(work, segments, groups)
-    for _ in range(_MOST_ADDED if n_domains is None else 0):
-        more = with_remainder(grid, segments, groups, labels)
-        if more is None:
-            break
-        with_more = refine_labels(work, segments, more)
-        if not (with_more == more.max()).any():
-            break
-        groups, labels = more, with_more
-    return segments, groups, labels
-
-
-def _grid(segments, descriptor):
-    features = patterson_features(segments)
-    if descriptor == "triplet":
-        features = np.hstack([features, triplet_features(segments)])
-    step = segments.waves.rows()[1] / segments.waves.sigma
-    return SegmentGrid(features, segments.usable, segments.trusted, step)
 
 
 def _ordered(segments, groups, labels):
