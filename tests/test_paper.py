@@ -4,7 +4,6 @@ import re
 import shutil
 
 import pytest
-import readme_table
 import typst
 from matplotlib.figure import Figure
 from repository import repository_root
@@ -22,22 +21,19 @@ def build():
 
 @pytest.fixture
 def house(tmp_path):
-    """A repository with the manuscript, and figures that hold every number README.md's table needs."""
+    """A repository with the manuscript, and figures of the committed ones' results."""
     shutil.copytree(ROOT / "paper", tmp_path / "paper")
     figures = tmp_path / "figures"
     figures.mkdir()
-    wanted = [one for row in readme_table.ROWS if not isinstance(row, str) for one in row[1]]
-    wanted.append(("loop-candidates-six", "candidates per image, authors' Module I"))
-    wanted.append(("column-training-drawn", "clear vacancies filled in, drawn crystals not seen"))
-    for figure in dict.fromkeys(figure for figure, _ in wanted):
+    for path in (ROOT / "figures").glob("*.json"):
         results = [
-            {"name": name, "value": -0.12345, "unit": "", "low": -0.2, "high": 0.05, "published": 0.85}
-            for one, name in wanted
-            if one == figure
+            {"name": row["name"], "value": -0.12345, "unit": "", "low": -0.2, "high": 0.05, "published": 0.85}
+            for row in json.loads(path.read_text(encoding="utf-8"))["results"]
         ]
-        (figures / f"{figure}.json").write_text(json.dumps({"results": results}))
-    for name in ("loop-detection-six", "loop-axes-c-nine"):
-        Figure(figsize=(2, 1)).savefig(figures / f"{name}.png")
+        (figures / path.name).write_text(json.dumps({"results": results}))
+    manuscript = (ROOT / "paper" / "main.typ").read_text(encoding="utf-8")
+    for name in re.findall(r"/figures/([\w-]+\.png)", manuscript):
+        Figure(figsize=(2, 1)).savefig(figures / name)
     return tmp_path
 
 
