@@ -45,6 +45,8 @@ def credit(image_set, images=None):
     if image_set == "atomic":
         known = atomic_images()
         images = known.index[known["points"] != ""] if images is None else list(images)
+        if not len(images):
+            return ""
         shown = registry.loc[known.loc[images, "path"]]
         sources = dict.fromkeys(zip(shown["repository"], shown["licence"], strict=True))
         return "Micrographs: public repositories " + ", ".join(f"{name} ({terms})" for name, terms in sources)

@@ -55,10 +55,11 @@ class ColumnPanel:
     spacing: float | None = None
 
     @classmethod
-    def of(cls, case, columns=None, match=None, *, semantic=False):
+    def of(cls, case, columns=None, match=None, *, semantic=False, show_image=True):
         """Return the panel of a `stemlib.evaluation.ColumnCase`, its `Columns` and their `ColumnMatch`.
 
-        `semantic` shows the semantic image in place of the micrograph; `columns` None: the image is not at hand.
+        `semantic` shows the semantic image in place of the micrograph; `show_image` False draws the columns on black,
+        where the licence does not allow a picture, and says so; `columns` None: the image is not at hand.
         """
         if columns is None:
             return cls(case.name, None)
@@ -66,14 +67,17 @@ class ColumnPanel:
         if match is not None:
             truth, true = match.is_found[match.in_truth], match.is_true[match.in_found]
             note = f"{truth.sum()} of {len(truth)} labelled found, {true.sum()} of {len(true)} found labelled"
+        image = columns.semantic_image if semantic else case.source.image
+        if not show_image:
+            image, note = np.zeros_like(image), f"{note}; no licence stated".removeprefix("; ")
         return cls(
             case.name,
-            columns.semantic_image if semantic else case.source.image,
+            image,
             columns.table[["y", "x"]].to_numpy(),
             None if match is None else case.labels[["y", "x"]].to_numpy(),
             None if match is None else match.is_found | ~match.in_truth,
             None if match is None else match.is_true | ~match.in_found,
-            semantic,
+            semantic or not show_image,
             case.source.pixel_size_nm if case.pixel_size_sure else None,
             note,
             columns.spacing,

@@ -57,5 +57,6 @@ def test_a_file_of_ones_own_has_its_checksum_and_a_folder_none(tmp_path):
 def test_credit_names_the_images_that_are_shown_only():
     assert credit("atomic", ["nsmo-perfect"]).endswith("(GPL-3.0)")
     assert credit("atomic", ["wse2-cr"]).endswith("(MIT)")
+    assert credit("atomic", []) == ""
     assert credit("atomic").count("(") > 1
     assert credit("synthetic", []) == "Drawn by stemlib.synthetic"

@@ -1,7 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from stemlib.evaluation import ColumnCase
+from stemlib.micrograph import Micrograph
 from stemlib.plot.columns import ColumnPanel, columns_figure, position_error_figure
 
 TRUTH = np.array([[50.0, 50.0], [50.0, 58.0], [58.0, 50.0]])
@@ -52,6 +56,18 @@ def test_a_semantic_image_keeps_its_scale_from_0_to_1():
     figure = columns_figure([panel])
     assert figure.axes[0].images[0].get_clim() == (0, 1)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["column found"]
+
+
+@pytest.mark.parametrize("semantic", [False, True])
+def test_without_a_licence_the_columns_are_drawn_alone(semantic):
+    table = pd.DataFrame({"y": FOUND[:, 0], "x": FOUND[:, 1]})
+    columns = SimpleNamespace(table=table, semantic_image=PANEL.image, spacing=2.0)
+    case = ColumnCase("case", Micrograph(PANEL.image, None))
+    panel = ColumnPanel.of(case, columns, semantic=semantic, show_image=False)
+    (axes,) = columns_figure([panel], columns=1).axes
+    assert not axes.images[0].get_array().any()
+    assert len(markers(axes, "column")) == len(FOUND)
+    assert axes.get_title().endswith("; no licence stated")
 
 
 def test_an_image_that_is_not_at_hand_says_so_and_no_panels_is_an_error():
