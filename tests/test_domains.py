@@ -230,3 +230,28 @@ def test_images_without_crystals_are_told_clearly():
 
 def test_it_is_public():
     assert stemlib.find_domains is find_domains
+
+
+def turned_inside(inside):
+    """A square crystal, spacing 9 px, and another, turned by 30 degrees, where `inside` is true."""
+    images = [
+        crystal_image("square", inside.shape, spacing=9, rotation_deg=angle, seed=seed).image
+        for seed, angle in enumerate((0, 30))
+    ]
+    return np.where(inside, images[1], images[0])
+
+
+def test_a_band_too_narrow_for_the_usual_windows_is_a_domain():
+    across = np.arange(320) - 160
+    inside = np.broadcast_to(np.abs(across) < 25, (320, 320))
+    domains = find_domains(turned_inside(inside))
+    assert domains.n_domains == 2
+    assert accuracy(inside.astype(int), domains.labels, 9) > 0.99
+
+
+def test_a_small_crystal_that_no_domain_explains_is_a_domain():
+    y, x = np.mgrid[:320, :320] - 160
+    inside = np.hypot(y, x) < 25
+    domains = find_domains(turned_inside(inside))
+    assert domains.n_domains == 2
+    assert accuracy(inside.astype(int), domains.labels, 9) > 0.99

@@ -23,7 +23,7 @@ def test_the_average_cell_shows_the_columns_of_the_crystal_where_they_are(scene,
     nearest = np.linalg.norm(columns - lattice.origin, axis=1).argmin()
     for offset in ([0, 0], lattice.a, lattice.b, -lattice.a):
         y, x = np.rint(48 + np.array(offset) / reach * 48).astype(int)
-        assert mean[y, x] > 0.8 * scene.columns["intensity"].iloc[nearest]
+        assert mean[y, x] == pytest.approx(scene.columns["intensity"].iloc[nearest], rel=0.2)
     y, x = np.rint(48 + lattice.a / 4 / reach * 48).astype(int)
     assert mean[y, x] < 0.5 * mean[48, 48]
 
@@ -35,6 +35,7 @@ def test_cell_points_and_displacements_are_drawn_in_the_images_places(scene, lat
     outline = lines["cell"]
     assert np.allclose(outline[0], outline[-1])
     assert np.allclose(np.diff(outline[:3], axis=0), lattice.cell)
+    assert np.allclose(outline[3] - outline[0], lattice.b)
     corner = outline[0] - lattice.origin
     assert np.allclose(corner, np.rint(corner), atol=1e-9)
     assert np.allclose(
