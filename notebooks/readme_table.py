@@ -11,6 +11,7 @@ SIX, SIX_1, PEOPLE = "loop-detection-six", "loop-scores-six", "loop-people-all"
 CANDIDATES, SIZES, AXES = "loop-candidates-six", "loop-sizes-c-nine", "loop-axes-c-nine"
 STEEL, RATIOS = "loop-steel-316l", ("recall", "precision")
 MODULES, FCN = "Modules I to III", "one network (fcn)"
+BOTH = ", images with ellipses of B"
 COLUMNS, POSITIONS = "columns-found-atomic", "columns-error-drawn"
 LABELLED = {
     "wse2-ti/adf1": "WSe2 doped with Ti, first detector",
@@ -41,9 +42,9 @@ def _scores(figure, system, rule):
     return [(figure, f"{key}, {system}, {rule} rule") for key in RATIOS]
 
 
-def _differences(source):
+def _differences(source, images=""):
     names = ("number", "mean diameter", "standard deviation of diameter")
-    return [(SIZES, f"{name}, {source} less C, relative") for name in names]
+    return [(SIZES, f"{name}, {source} less C, relative{images}") for name in names]
 
 
 def _people(found, truth, images):
@@ -105,7 +106,10 @@ ROWS = (
     "**Nine images with ellipses of set C**: number of loops / mean diameter / its standard deviation, less C's",
     ("Modules I to III", _differences(MODULES)),
     ("one network (`fcn`)", _differences(FCN)),
-    ("people, set B, on those of them where it has ellipses", _differences("people, set B")),
+    "**Where set B has ellipses too**, on the same images: number / mean diameter / its standard deviation, less C's",
+    ("Modules I to III", _differences(MODULES, BOTH)),
+    ("one network (`fcn`)", _differences(FCN, BOTH)),
+    ("people, set B", _differences("people, set B", BOTH)),
     "**Major axis of matched loops**, median absolute error against set C",
     ("Modules I to III", [(AXES, f"median absolute error of the major axis, {MODULES} against C, relative")]),
     ("one network (`fcn`)", [(AXES, f"median absolute error of the major axis, {FCN} against C, relative")]),
