@@ -64,8 +64,9 @@ def count(kind: str, seed: int) -> np.ndarray:
     near = match_columns(scene.columns, found, reach_px=TOLERANCE * scene.spacing, region=inner)
     moved = columns.in_truth & (scene.columns["displaced"].to_numpy() > 0)
     snr, missing_snr = scene.columns["snr"].to_numpy(), scene.missing["snr"].to_numpy()
-    # The best that any finder can do: an error of sigma over the ratio along each axis.
-    possible = 1 - np.exp(-((TOLERANCE * scene.spacing * snr / sigma) ** 2) / 2)
+    # The best that any finder can do: an error of sqrt(2) sigma over the ratio along each axis, which is the bound of
+    # Cramer and Rao for a peak of known width beside known neighbours.
+    possible = 1 - np.exp(-((TOLERANCE * scene.spacing * snr / sigma) ** 2) / 4)
     rows = []
     for low, high in BANDS:
         empty = (missing_snr >= low) & (missing_snr < high)

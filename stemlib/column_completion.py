@@ -57,7 +57,7 @@ def complete_columns(image, columns, lattice):
         overlooked = empty & _stands_high(image, at, empty, sites.kind, columns)
         if overlooked.any():
             start = np.vstack([positions, at[overlooked]])
-            positions, intensity, *_ = fit_columns(image, start, columns.spacing)
+            positions, intensity, *_ = fit_columns(image, start, columns.spacing, sigma=columns.sigma)
             probability = np.append(table["probability"], np.zeros(overlooked.sum()))
             table = pd.DataFrame(
                 {

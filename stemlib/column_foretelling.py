@@ -14,6 +14,7 @@ _MOST_EXAMPLES = 4000
 _ROWS = 16384
 _NEIGHBOURS, _LIKE = 8, 9  # neighbours that are asked, and look-alikes of each
 _REACH = 0.4  # over the spacing: how far from a point its site may be
+_PASSES = 3  # of usual heights on to look-alikes of look-alikes, whose noise is another
 _AGREE = 0.2  # over the spacing: votes that are closer to each other agree
 
 
@@ -103,6 +104,37 @@ def foretell(image, positions, heights, likelihood, spacing, points, own=None):
         _median_of(likelihood[column], agreeing),
         n_agreeing / np.maximum(n_votes, 1),
     )
+
+
+def usual_heights(image, positions, heights, likelihood, spacing):
+    """Find the median height of each column's look-alikes: those with the same surroundings.
+
+    As surroundings begin at 0.7 spacings, it does not depend on the noise of the column itself.
+
+    Parameters
+    ----------
+    image, positions, heights, likelihood, spacing
+        As in `foretell`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N,)
+
+    Examples
+    --------
+    >>> from stemlib.synthetic import render_columns
+    >>> places = np.mgrid[8:90:8, 8:90:8].reshape(2, -1).T.astype(float)
+    >>> there = np.arange(len(places)) != 50
+    >>> image = render_columns(places[there], np.ones(there.sum()), (96, 96), 1.8).astype("float32")
+    >>> float(usual_heights(image, places, there.astype(float), np.ones(len(places)), 8.0)[50])
+    1.0
+    """
+    likely = np.flatnonzero(likelihood >= 0.5)
+    alike = _look_alikes(image, positions, np.arange(len(positions)), likely, spacing)
+    usual = np.median(heights[alike], axis=1)
+    for _ in range(_PASSES):
+        usual = usual[alike].mean(axis=1)
+    return usual
 
 
 def _others(tree, points, members, own, count):

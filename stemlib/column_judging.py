@@ -4,21 +4,19 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from stemlib._peaks import draw
 from stemlib.column_fitting import fit_columns
 from stemlib.column_foretelling import foretell
-from stemlib.column_heights import fit_heights
+from stemlib.column_heights import REACH, fit_heights, measure_heights
 from stemlib.column_width import fit_width
 
+_WIDE = 0.28  # over the spacing: width of peaks to start with
 _LIKELY = 0.5
 _FEWEST = 19  # likely columns; with fewer, there is not enough to compare with
 _PLAIN = 4.5  # standard errors: noise reaches this once in 10 000 columns' areas
-_REACH = 1.5  # over the spacing: radius in which a height is measured
 # What look-alikes must have at a site: a column in this share of them, of this probability.
 _SHARE, _COMPANY = 0.25, 0.35
 _ODDS = (3.0, 10.0)  # against a column, that its height has to outweigh: for likely peaks, and for others
 _NEARLY_FULL, _OWN = 0.75, 3.5  # of the height foretold, and standard errors, off the site
-_TAKEN_UP = 1.12  # noise over what is left of it beside fits, which take up some; measured on drawn crystals
 _ONE = 0.35  # over the spacing: peaks that are closer stand for one column
 FAINTEST = 0.25  # of the threshold: peaks that are overlooked columns, where look-alikes say so
 
@@ -58,6 +56,8 @@ def judge_columns(image, positions, likelihood, spacing, threshold):
     positions : numpy.ndarray, shape (M, 2)
         (y, x), px, by a fit, and of added ones as foretold.
     likelihood : numpy.ndarray, shape (M,)
+    sigma : float or None
+        Standard deviation of the columns' peaks, px; None with too few columns to tell.
 
     Examples
     --------
@@ -66,32 +66,35 @@ def judge_columns(image, positions, likelihood, spacing, threshold):
     >>> scene = crystal_image("square", (80, 80), spacing=8, seed=0)
     >>> peaks = scene.columns[["y", "x"]].to_numpy()
     >>> between = peaks[20:21] + 4
-    >>> places, _ = judge_columns(
+    >>> places, _, sigma = judge_columns(
     ...     standardised(scene.image),
     ...     np.vstack([peaks, between]),
     ...     np.append(np.ones(len(peaks)), 0.3),
     ...     8,
     ...     0.15,
     ... )
-    >>> len(places) == len(peaks)
-    True
+    >>> len(places) == len(peaks), round(sigma, 1)
+    (True, 1.7)
     """
     seen = likelihood >= threshold
-    fitted, _, _, sigma = fit_columns(image, positions[seen], spacing)
+    # Rather too wide than too narrow: then the places follow less of the noise.
+    sigma = _WIDE * spacing
+    fitted, *_ = fit_columns(image, positions[seen], spacing, sigma=sigma)
     chances = likelihood[seen]
     if (chances >= _LIKELY).sum() < _FEWEST:
-        return fitted[chances >= _LIKELY], chances[chances >= _LIKELY]
-    sigma = fit_width(image, fitted, sigma, spacing)
-    heights, errors = _heights(image, fitted, sigma, spacing)
+        return fitted[chances >= _LIKELY], chances[chances >= _LIKELY], None
+    sigma = fit_width(image, fitted, sigma, spacing, likelihood=chances)
+    fitted, *_ = fit_columns(image, positions[seen], spacing, sigma=sigma)
+    heights, errors = measure_heights(image, fitted, sigma, spacing)
     kept = _credible(image, fitted, heights, errors, chances, spacing, sigma)
     fitted, heights, chances = fitted[kept], heights[kept], chances[kept]
     if (chances >= _LIKELY).sum() < _FEWEST:
-        return fitted, chances
+        return fitted, chances, sigma
     rest = _nearest(fitted, positions) > _ONE * spacing
     places, found = _overlooked(
         image, fitted, heights, chances, positions[rest], likelihood[rest], spacing, sigma
     )
-    return np.vstack([fitted, places]), np.append(chances, found)
+    return np.vstack([fitted, places]), np.append(chances, found), sigma
 
 
 def _credible(image, positions, heights, errors, likelihood, spacing, sigma):
@@ -107,7 +110,7 @@ def _credible(image, positions, heights, errors, likelihood, spacing, sigma):
     at[asked[known]] = foretold.sites[known]
     spare = _spare(at, np.where(kept, 2.0, likelihood), _ONE * spacing)
     at_site = np.full(len(at), np.nan)
-    at_site[~spare], _ = fit_heights(image, at[~spare], sigma, spacing, reach=_REACH)
+    at_site[~spare], _ = fit_heights(image, at[~spare], sigma, spacing, reach=REACH)
     least = _least(foretold.heights, errors[asked], likelihood[asked])
     own = heights[asked]
     displaced = (own >= _NEARLY_FULL * foretold.heights) & (own >= _OWN * errors[asked])
@@ -124,7 +127,7 @@ def _overlooked(image, positions, heights, likelihood, faint, chances, spacing, 
     added = _known(foretold, chances) & (_nearest(positions, foretold.sites) > _ONE * spacing)
     added[added] = ~_spare(foretold.sites[added], chances[added], _ONE * spacing)
     sites = foretold.sites[added]
-    found, errors = _heights(image, np.vstack([positions, sites]), sigma, spacing)
+    found, errors = measure_heights(image, np.vstack([positions, sites]), sigma, spacing)
     found, errors = found[len(positions) :], errors[len(positions) :]
     high = found >= _least(foretold.heights[added], errors, chances[added])
     return sites[high], chances[added][high]
@@ -140,28 +143,6 @@ def _known(foretold, likelihood):
     """Where enough look-alikes have a column for it to be expected."""
     company = np.fmax(foretold.likelihood, likelihood)
     return (foretold.share >= _SHARE) & (company >= _COMPANY) & (foretold.heights > 0)
-
-
-def _heights(image, positions, sigma, spacing):
-    """Heights at fixed places, and their standard errors from what is left of the image around them."""
-    heights, per_noise = fit_heights(image, positions, sigma, spacing, reach=_REACH)
-    model = np.zeros(image.shape)
-    draw(model, positions, np.nan_to_num(heights), sigma)
-    rest = (image - model).astype(np.float32)
-    rest -= cv2.GaussianBlur(rest, (0, 0), 2 * spacing)
-    variance = cv2.GaussianBlur(rest * rest, (0, 0), 2 * spacing)
-    row, column = np.clip(np.rint(positions).astype(int), 0, np.array(image.shape) - 1).T
-    errors = _TAKEN_UP * per_noise * np.sqrt(variance[row, column] * _shared(rest))
-    return np.nan_to_num(heights), np.where(np.isfinite(errors), errors, np.inf)
-
-
-def _shared(noise):
-    """Variance of a sum over noise that neighbours share, as after resampling, over that of independent noise."""
-    total = float(np.mean(noise * noise))
-    if total == 0:
-        return 1.0
-    down, along = np.mean(noise[1:] * noise[:-1]) / total, np.mean(noise[:, 1:] * noise[:, :-1]) / total
-    return float(max(1 + 2 * down, 1) * max(1 + 2 * along, 1))
 
 
 def _spare(positions, likelihood, reach):

@@ -18,6 +18,9 @@ _ACCEPTED = (4.0, 12.5)  # px
 _NEAREST = 3.5  # px
 _LEAST_FILLED = 0.08
 _GOOD_PART = 0.4
+# Of the smallest distances: how many neighbours are looked at, how far, in what steps, and how far they are averaged.
+_NEIGHBOURS, _FAR, _BIN, _ALIKE = 8, 1.6, 0.04, 0.12
+_CLIMBS = 8
 
 
 def resample(image, factor):
@@ -46,9 +49,7 @@ def resample(image, factor):
     matrix = np.array([[1 / factor, 0, 0.5 / factor - 0.5], [0, 1 / factor, 0.5 / factor - 0.5]])
     if factor < 1:
         # A low-pass of the new pixel's size, then sampling: exact in position for any factor.
-        image = cv2.GaussianBlur(
-            image, (0, 0), 0.42 * np.sqrt(1 / factor**2 - 1) + 1e-3, borderType=cv2.BORDER_REFLECT
-        )
+        image = cv2.GaussianBlur(image, (0, 0), resampling_blur(factor) + 1e-3, borderType=cv2.BORDER_REFLECT)
     return cv2.warpAffine(
         image,
         matrix,
@@ -56,6 +57,83 @@ def resample(image, factor):
         flags=(cv2.INTER_LINEAR if factor < 0.5 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT,
     )
+
+
+def resampling_blur(factor):
+    """Standard deviation of the Gaussian, px of the image, by which `resample` blurs it; 0 where it enlarges.
+
+    Examples
+    --------
+    >>> round(resampling_blur(0.5), 2), resampling_blur(2.0)
+    (0.73, 0.0)
+    """
+    return 0.42 * math.sqrt(1 / factor**2 - 1) if factor < 1 else 0.0
+
+
+def nearest_distance(groups):
+    """Find the usual distance of nearest neighbours, without the part that noise takes off.
+
+    The nearest of several neighbours is the one whose noise brings it nearest, so that the median of such distances
+    is too short, by a tenth in strong noise. Here the vector to each neighbour is first replaced by the usual one
+    among all that are alike: the place where vectors are most frequent, within about an eighth of the distance.
+
+    Parameters
+    ----------
+    groups : sequence of numpy.ndarray, each of shape (N, 2)
+        Positions of columns (y, x), px, in one or several images.
+
+    Returns
+    -------
+    float
+        Median over columns, px; NaN without two in one group.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid = np.mgrid[0:300:10, 0:300:10].reshape(2, -1).T
+    >>> noisy = grid + np.random.default_rng(0).normal(0, 1, grid.shape)
+    >>> round(nearest_distance([noisy]))
+    10
+    """
+    vectors = [_to_neighbours(positions) for positions in groups if len(positions) > 1]
+    if not vectors:
+        return math.nan
+    vectors = np.concatenate(vectors)
+    plain = float(np.median(np.linalg.norm(vectors[:, 0], axis=-1)))
+    # NaN, for a neighbour that is not there, compares false.
+    near = np.linalg.norm(vectors, axis=-1) < _FAR * plain
+    places = vectors[near] / (_BIN * plain)
+    half = math.ceil((_FAR + 3 * _ALIKE) / _BIN)
+    usual = _climb(places + half, 2 * half + 1) - half
+    distance = np.full(near.shape, np.inf)
+    distance[near] = np.linalg.norm(usual, axis=-1) * _BIN * plain
+    return float(np.median(distance.min(axis=1)))
+
+
+def _to_neighbours(positions):
+    """Vectors to the nearest neighbours, nearest first: (N, 8, 2), NaN where there are fewer."""
+    _, nearest = cKDTree(positions).query(positions, k=_NEIGHBOURS + 1)
+    padded = np.vstack([positions, np.full(2, np.nan)])
+    return padded[nearest[:, 1:]] - positions[:, None]
+
+
+def _climb(points, size):
+    """Move points (N, 2) uphill in their density, smoothed by a Gaussian, on a grid of `size` bins a side."""
+    spread = _ALIKE / _BIN
+    row, column = np.rint(points).astype(int).T
+    density = np.zeros((size, size))
+    np.add.at(density, (row, column), 1.0)
+    grid = np.mgrid[:size, :size].astype(float)
+
+    def smoothed(values):
+        return cv2.GaussianBlur(values, (0, 0), spread, borderType=cv2.BORDER_CONSTANT)
+
+    weight = np.maximum(smoothed(density), 1e-9)
+    means = np.stack([smoothed(density * axis) / weight for axis in grid], axis=-1).astype(np.float32)
+    for _ in range(_CLIMBS):
+        at = points.astype(np.float32)
+        points = cv2.remap(means, at[:, 1:], at[:, :1], cv2.INTER_LINEAR)[:, 0]
+    return points
 
 
 @dataclass(frozen=True)
@@ -100,28 +178,31 @@ def find_spacing(image, network):
             # The finest scale that explains a good part: at coarser ones, groups of columns look like one, and
             # faint columns between strong ones are left out.
             best = min((t for t in trials if t.filled > _GOOD_PART * most), key=lambda trial: trial.spacing)
-            refined = _try(image, network, WORKING_SPACING / best.spacing, n_pieces)
+            refined = _try(image, network, WORKING_SPACING / best.spacing, n_pieces, exactly=True)
             return (refined or best).spacing
     return None
 
 
-def _try(image, network, factor, n_pieces):
+def _try(image, network, factor, n_pieces, *, exactly=False):
     """Find columns in pieces of the image at one scale; None where they are none, or not at the network's distance."""
     side = math.ceil(_PIECE / factor)
     if min(image.shape) * factor < 2 * _SMALLEST or (n_pieces and side * side > image.size * 4):
         n_pieces = None
-    distances, area, weight = [], 0.0, 0.0
+    groups, area, weight = [], 0.0, 0.0
     for piece in _pieces(image, side, n_pieces):
         small = standardised(resample(piece, factor))
         positions, likelihood = find_peaks(probability_map(network, small), least=0.4)
         area += small.size
         if len(positions) >= 4:
-            nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
-            distances.append(nearest)
+            groups.append(positions)
             weight += likelihood.sum()
-    if not distances:
+    if not groups:
         return None
-    distance = float(np.median(np.concatenate(distances)))
+    if exactly:
+        distance = nearest_distance(groups)
+    else:
+        nearest = [cKDTree(group).query(group, k=2)[0][:, 1] for group in groups]
+        distance = float(np.median(np.concatenate(nearest)))
     if not _ACCEPTED[0] <= distance <= _ACCEPTED[1]:
         return None
     trial = _Trial(distance / factor, weight * distance**2 / area)

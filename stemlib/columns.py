@@ -7,14 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from stemlib._files import write_atomically
 from stemlib.column_fitting import fit_columns
 from stemlib.column_judging import FAINTEST, judge_columns
 from stemlib.column_network import load_column_network, probability_map, standardised
 from stemlib.column_peaks import find_peaks
-from stemlib.column_scale import WORKING_SPACING, find_spacing, resample
+from stemlib.column_scale import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
 from stemlib.loop_tables import with_nanometres, with_units
 from stemlib.micrograph import as_micrograph, check_mask
 
@@ -23,6 +22,7 @@ _AS_IT_IS = (5.0, 9.0)
 # Where its peaks are less likely than this on average, the network is asked again with neighbours so far apart, px:
 # fewer pixels, less noise in each, and more neighbours within what it sees.
 _SURE, _COARSE = 0.7, 4.5
+_NARROWEST = 0.5  # of a peak's width in the resampled image, in the image itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +132,13 @@ def find_columns(
     flat = standardised(small)
     probabilities = _probabilities(network, small, flat, spacing * factor)
     positions, likelihood = find_peaks(probabilities, least=FAINTEST * threshold)
-    positions, likelihood = judge_columns(flat, positions, likelihood, spacing * factor, threshold)
-    positions, intensities, _, sigma = fit_columns(small, positions, spacing * factor)
+    positions, likelihood, sigma = judge_columns(flat, positions, likelihood, spacing * factor, threshold)
+    positions, intensities, _, sigma = fit_columns(small, positions, spacing * factor, sigma=sigma)
     positions = (positions + 0.5) / factor - 0.5
+    blurred = sigma / factor
+    sigma = math.sqrt(max(blurred**2 - resampling_blur(factor) ** 2, (_NARROWEST * blurred) ** 2))
+    # As much as resampling makes a peak wider, it makes it lower.
+    intensities = intensities * (blurred / sigma) ** 2
     kept = _inside(positions, mask)
     table = pd.DataFrame(
         {
@@ -150,7 +154,7 @@ def find_columns(
         with_nanometres(table, micrograph.pixel_size_nm),
         _enlarged(probabilities, factor, mask),
         _spacing_of(table, spacing),
-        sigma / factor,
+        sigma,
         micrograph.pixel_size_nm,
     )
 
@@ -219,8 +223,7 @@ def _enlarged(probabilities, factor, mask):
 def _spacing_of(table, asked):
     if len(table) < 2:
         return float(asked)
-    positions = table[["y", "x"]].to_numpy()
-    return float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
+    return nearest_distance([table[["y", "x"]].to_numpy()])
 
 
 def _none_found(micrograph):

@@ -44,6 +44,20 @@ def test_error_falls_with_noise_as_theory_says():
     np.testing.assert_allclose(errors, np.sqrt(2 / np.pi), rtol=0.25)
 
 
+@pytest.mark.parametrize("relative_sigma", [0.18, 0.26])
+def test_known_width_brings_positions_near_the_bound(relative_sigma):
+    rng, sigma, ratio = np.random.default_rng(2), 9.0 * relative_sigma, 8.0
+    truth = square(16, 9.0, rng)
+    image = 2 + render_columns(truth, np.ones(len(truth)), (160, 160), sigma)
+    image += np.linspace(0, 1, 160) + rng.normal(0, np.sqrt(np.pi) * sigma / ratio, image.shape)
+    fitted, heights, _, returned = fit_columns(image, truth, 9.0, sigma=sigma)
+    assert returned == sigma
+    assert heights.mean() == pytest.approx(1, abs=0.1)
+    # A matched filter sees each column at this ratio; the bound of Cramer and Rao for a lone peak.
+    error = np.sqrt(((fitted - truth) ** 2).mean())
+    assert 0.9 < error / (np.sqrt(2) * sigma / ratio) < 1.15
+
+
 def test_no_columns_no_fit():
     fitted, intensities, *_ = fit_columns(np.zeros((9, 9), np.float32), np.zeros((0, 2)), 5.0)
     assert fitted.shape == (0, 2)

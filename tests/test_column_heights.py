@@ -1,9 +1,10 @@
 """Heights at fixed places have no bias, and their errors are those that noise gives."""
 
+import cv2
 import numpy as np
 import pytest
 
-from stemlib.column_heights import fit_heights
+from stemlib.column_heights import _shared, fit_heights, measure_heights
 from stemlib.synthetic import render_columns
 
 
@@ -39,3 +40,23 @@ def test_columns_cut_by_the_edge_are_less_certain_and_those_beyond_it_unknown():
     assert np.isnan(heights[2])
     assert np.isnan(errors[2])
     assert fit_heights(image, np.zeros((0, 2)), 2.0, 9.0)[0].shape == (0,)
+
+
+def test_standard_errors_are_measured_from_the_image():
+    at = grid(14, 9.0)
+    clean = render_columns(at, np.ones(len(at)), (136, 136), 2.0)
+    noise = np.random.default_rng(2).normal(0, 0.3, clean.shape)
+    heights, errors = measure_heights(
+        (clean + noise).astype(np.float32), np.vstack([at, (-40, 20)]), 2.0, 9.0
+    )
+    assert (heights[:-1] - 1).std() == pytest.approx(np.median(errors), rel=0.15)
+    assert (heights[-1], errors[-1]) == (0, np.inf)
+
+
+def test_noise_that_neighbouring_pixels_share_weighs_more():
+    noise = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
+    assert _shared(noise) == pytest.approx(1, abs=0.03)
+    # A sum over many pixels of blurred noise varies as that over white noise does, each pixel less.
+    blurred = cv2.GaussianBlur(noise, (0, 0), 0.6)
+    assert _shared(blurred) == pytest.approx(1 / blurred.var(), rel=0.15)
+    assert _shared(np.zeros((9, 9), np.float32)) == 1
