@@ -6,23 +6,22 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from stemlib._peaks import draw
-from stemlib.additional_columns import judge_additional, places_between
+from stemlib.additional_columns import judge_additional
 from stemlib.column_heights import fit_heights, leftover
 from stemlib.column_offsets import offset_chances
-from stemlib.majority import LEAST_SHARE, Levels, normal_levels
+from stemlib.majority import Levels, clipped_scatter, normal_levels
+from stemlib.site_places import on_image, place_columns
 from stemlib.sites import surrounded
+from stemlib.stabilising import Stabiliser
 from stemlib.weighted_chances import weighted_chances
 
 _NEIGHBOURS = 24  # columns of the same sublattice that tell how bright it is around one of them
 _EMPTY = 0.4  # of the usual height: what stands lower, on a site where no column is found, is none
 _NOTHING = 0.15  # and on a site where one is found
-_SURE = 0.5  # of the usual height, from which on a column's own place is believed
-# Standard deviations of a peak: so close to one of at least twice its height, or any other, a peak is none of its own.
-_BESIDE_HIGHER, _BESIDE_LIKE = 2.5, 2.0
-_SHOULDER = 0.5
 _FEWEST = 6  # columns of a sublattice from which on it can be judged
-_DIRECTIONS = {"missing": 0, "dim": 0, "bright": 1, "displaced": 2}
-_SHARES = (0.25, 0.25, 0.5)  # of normal columns below a threshold
+_DIRECTIONS = {"missing": 0, "dim": 0, "bright": 1, "displaced": 2, "additional": 3}
+_SHARES = (0.25, 0.25, 0.5)  # of the tests of sites, in the first three directions
+_PRIOR = (0.25, 0.125, 0.25, 0.375)  # of the false alarms in each direction, until an image shows more of one
 _LEAST_SCATTER = 0.02  # of the intensity: no fit is better than its model
 
 
@@ -56,69 +55,93 @@ def compare_columns(image, positions, sites, *, sigma, spacing, mask):
     n_tried : int
         Tests that were made.
     """
-    at, column = sites.positions.copy(), sites.columns
+    placed = place_columns(image, positions, sites, sigma=sigma, spacing=spacing, mask=mask)
+    at, usual, n, column = placed.at, placed.usual, len(placed.at), sites.columns
     taken = column >= 0
-    at[taken] = positions[column[taken]]
-    extra = sites.additional[_on_image(positions[sites.additional], image.shape)]
-    between = places_between(np.vstack([sites.positions, positions]), spacing, image.shape)
-    n = len(at)
-    heights, _ = fit_heights(image, np.vstack([at, positions[extra], between]), sigma, spacing)
-    extra = extra[~_shoulders(positions[extra], heights[n : n + len(extra)], at, heights[:n], sigma)]
-    others, m = np.vstack([positions[extra], between]), len(extra)
-    usual = _usual(heights[:n], sites, taken)
-    relative = heights[:n] / usual[sites.kind]
-    at = _believed(sites.positions, at, relative)
     image = _without_beyond(image, sites, usual, sigma)
     shown = np.clip(np.rint(at).astype(int), 0, np.array(image.shape) - 1)
-    usable = mask[shown[:, 0], shown[:, 1]] & _on_image(at, image.shape)
-    heights, errors = fit_heights(image, np.vstack([at, others]), sigma, spacing)
-    excess = _unexplained(image, np.vstack([at, others]), heights, sigma, spacing, at)
-    off = offset_chances(sites.offsets, sites.kind, relative, at, spacing, image.shape)
+    usable = mask[shown[:, 0], shown[:, 1]] & on_image(at, image.shape)
+    peaks = np.vstack([at, positions[placed.extra], placed.between, placed.own[placed.astray]])
+    heights, errors = fit_heights(image, peaks, sigma, spacing)
+    excess = _unexplained(image, peaks, heights, sigma, spacing, at)
+    at_sites, at_extra, background, beside = np.split(
+        heights, np.cumsum([n, len(placed.extra), len(placed.between)])
+    )
     judged = pd.DataFrame({"y": at[:, 0], "x": at[:, 1], "column": column, "site": sites.kind})
     judged = judged.assign(
-        intensity=heights[:n],
+        intensity=at_sites,
         intensity_ratio=np.nan,
         content=excess / usual[sites.kind],
-        offset=np.linalg.norm(sites.offsets, axis=1),
-        log_p=off,
+        offset=np.linalg.norm(placed.offsets, axis=1),
+        log_p=offset_chances(
+            np.where(placed.cut[:, None], np.nan, placed.offsets),
+            sites.kind,
+            placed.relative,
+            placed.rim,
+            spacing,
+        ),
         kind="displaced",
     )
     known = np.zeros(n, bool)
     for kind in range(len(sites.fractions)):
-        member = np.flatnonzero((sites.kind == kind) & usable & np.isfinite(heights[:n]))
+        member = np.flatnonzero((sites.kind == kind) & usable & np.isfinite(at_sites))
         if taken[member].sum() >= _FEWEST:
-            _judge_intensity(judged, member, errors[member], taken[member])
+            edge = np.where(placed.cut, placed.rim, 0)[member]
+            _judge_intensity(judged, member, errors[member], taken[member], edge, _scatter(background))
             known[member] = True
+    astray = np.flatnonzero(placed.astray)
+    _tell_displaced(judged, astray, placed.own[astray], beside / usual[sites.kind[astray]])
     judged = _without_edges(judged[known], at[taken], spacing, image.shape)
-    if len(judged):
-        direction = judged["kind"].map(_DIRECTIONS).to_numpy()
-        judged["log_p"] = weighted_chances(judged["log_p"].to_numpy(), direction, _SHARES)
     additional, n_places = judge_additional(
         image,
         positions,
-        extra,
-        heights[n : n + m],
-        heights[n + m :],
+        placed.extra,
+        at_extra,
+        background,
         sites,
-        (at, heights[:n]),
+        (at, at_sites),
         sigma=sigma,
         spacing=spacing,
     )
     tables = [table for table in (judged, additional) if len(table)]
     table = pd.concat(tables, ignore_index=True) if tables else additional
-    return table, 2 * int(known.sum()) + n_places
+    n_sites = 2 * int(known.sum())
+    if len(table):
+        direction = table["kind"].map(_DIRECTIONS).to_numpy()
+        tests = np.append(n_sites * np.array(_SHARES), n_places)
+        table["log_p"] = weighted_chances(table["log_p"].to_numpy(float), direction, tests, _PRIOR)
+    return table, n_sites + n_places
 
 
-def _judge_intensity(judged, member, errors, taken):
+def _judge_intensity(judged, member, errors, taken, edge, empty_sd):
     """Fill in how unusual the intensities of one kind of site are, where they are less likely than offsets."""
     heights = judged["intensity"].to_numpy()[member]
-    ratio, levels = _against_neighbours(judged[["y", "x"]].to_numpy()[member], heights, taken)
-    log_p, off = levels.log_chance(ratio, errors / np.median(errors)), judged["log_p"].to_numpy()[member]
+    at, off = judged[["y", "x"]].to_numpy()[member], judged["log_p"].to_numpy()[member]
+    ratio, levels, scale = _against_neighbours(at, heights, taken, empty_sd)
+    values, errors = _along_edges(scale(ratio), levels, edge, errors / np.median(errors))
+    log_p = levels.log_chance(values, errors)
+    levels = Levels(scale.back(levels.means), levels.sds * scale.sd(scale.back(levels.means)), levels.counts)
     rows = judged.index[member]
     judged.loc[rows, "intensity_ratio"] = ratio
     judged.loc[rows, "content"] += ratio
     judged.loc[rows, "log_p"] = np.minimum(log_p, off)
     judged.loc[rows, "kind"] = _kinds(ratio, levels, taken, off < log_p)
+
+
+def _along_edges(values, levels, edge, errors):
+    """Values and errors of columns that an edge cuts, by what is usual for those along that edge.
+
+    There, what distorts the first scan lines, and what is beyond, change all of them together.
+    """
+    values, errors, level = values.copy(), errors.copy(), levels.nearest(values)
+    for one in np.unique(edge[edge > 0]):
+        members = edge == one
+        if members.sum() >= _FEWEST:
+            away = (values[members] - levels.means[level[members]]) / levels.sds[level[members]]
+            mean, sd, _ = clipped_scatter(away)
+            values[members] -= mean * levels.sds[level[members]]
+            errors[members] *= max(sd, 1.0)
+    return values, errors
 
 
 def _without_edges(judged, occupied, spacing, shape):
@@ -129,23 +152,6 @@ def _without_edges(judged, occupied, spacing, shape):
     return judged[kept].reset_index(drop=True)
 
 
-def _shoulders(extra, extra_heights, at, heights, sigma):
-    """Which columns on no site are but the shoulder of a peak so close that both have one maximum."""
-    if not len(at) or not len(extra):
-        return np.zeros(len(extra), bool)
-    distance, nearest = cKDTree(at).query(extra)
-    faint = extra_heights < _SHOULDER * heights[nearest]
-    return distance < np.where(faint, _BESIDE_HIGHER, _BESIDE_LIKE) * sigma
-
-
-def _usual(heights, sites, taken):
-    """Median height of each kind of site; infinite where no column tells."""
-    result = np.full(len(sites.fractions), np.inf)
-    for one in np.unique(sites.kind[taken & np.isfinite(heights)]):
-        result[one] = np.median(heights[taken & np.isfinite(heights) & (sites.kind == one)])
-    return result
-
-
 def _without_beyond(image, sites, usual, sigma):
     """The image less what columns beyond its edge throw into it."""
     known = np.isfinite(usual[sites.beyond_kind])
@@ -154,10 +160,21 @@ def _without_beyond(image, sites, usual, sigma):
     return image
 
 
-def _believed(sites, columns, relative):
-    """Where heights are fitted: a faint column's own place is uncertain, as noise over height, its site's is not."""
-    weight = np.clip(np.nan_to_num(relative) / _SURE, 0, 1) ** 2
-    return sites + weight[:, None] * (columns - sites)
+def _tell_displaced(judged, rows, own, relative):
+    """Say of columns far off their sites where they are and how high, unless that is noise beside an empty site."""
+    real = (relative >= _EMPTY) & judged.loc[rows, "kind"].isin(["missing", "dim"]).to_numpy()
+    real |= (judged.loc[rows, "kind"] == "displaced").to_numpy()
+    rows = rows[real]
+    judged.loc[rows, ["y", "x"]] = own[real]
+    judged.loc[rows, "content"] += relative[real]
+    judged.loc[rows, "intensity_ratio"] = relative[real]
+    judged.loc[rows, "kind"] = "displaced"
+
+
+def _scatter(heights):
+    """Of heights where no columns are; infinite where too few tell."""
+    heights = heights[np.isfinite(heights)]
+    return clipped_scatter(heights)[1] if len(heights) >= _FEWEST else np.inf
 
 
 def _unexplained(image, positions, heights, sigma, spacing, at):
@@ -170,12 +187,13 @@ def _unexplained(image, positions, heights, sigma, spacing, at):
     return sums[row, column]
 
 
-def _against_neighbours(at, heights, taken):
-    """Heights over those usual around them, and their normal levels."""
-    ratio = heights / np.median(heights[taken])
-    # A site that is empty in a good share of the cells, as in one of two phases, is normal when it is empty.
-    learnt = taken if (~taken).mean() < LEAST_SHARE else np.ones(len(taken), bool)
-    levels = normal_levels(ratio[learnt])
+def _against_neighbours(at, heights, taken, empty_sd):
+    """Heights over those usual around them, and their normal levels on a scale on which noise is the same for all."""
+    usual = np.median(heights[taken])
+    ratio = heights / usual
+    # Empty sites too: some are but columns too faint to be found, and where a good share of the cells has none, as in
+    # one of two phases, that is normal. Few vacancies do not count among the majority.
+    levels = normal_levels(ratio)
     # Each column says how bright it is around it, by its own level.
     gain = ratio / levels.means[levels.nearest(ratio)]
     known = np.flatnonzero(taken)
@@ -185,17 +203,13 @@ def _against_neighbours(at, heights, taken):
     around = around[:, : max(1, around.shape[1] - 1)]
     local = np.clip(np.median(around, axis=1), 0.2, 5.0)
     ratio = ratio / local
-    return ratio, _widened(normal_levels(ratio[learnt]), _LEAST_SCATTER)
-
-
-def _widened(levels, least):
-    """Levels with no less scatter than this: a fit is never better than its model of a column."""
-    return Levels(levels.means, np.hypot(levels.sds, least * np.abs(levels.means)), levels.counts)
-
-
-def _on_image(at, shape):
-    """Whether columns lie on the image: at its edge a fit may end up beyond it."""
-    return ((at >= -0.5) & (at <= np.array(shape) - 0.5)).all(axis=1)
+    level = normal_levels(ratio)
+    scale = Stabiliser.between(empty_sd / usual, level.means[-1], level.sds[-1])
+    levels = normal_levels(scale(ratio))
+    usual = scale.back(levels.means)
+    # A fit is never better than its model of a column.
+    least = _LEAST_SCATTER * np.abs(usual) / scale.sd(usual)
+    return ratio, Levels(levels.means, np.hypot(levels.sds, least), levels.counts), scale
 
 
 def _kinds(ratio, levels: Levels, taken, displaced):

@@ -120,7 +120,7 @@ def _joined(places, spacing):
     at, kind, log_p = (
         rows[["y", "x"]].to_numpy(float),
         rows["kind"].to_numpy().copy(),
-        rows["log_p"].to_numpy(),
+        rows["log_p"].to_numpy().copy(),
     )
     offset, dropped = rows["offset"].to_numpy(float).copy(), np.zeros(len(rows), bool)
     has_moved = dropped.copy()
@@ -134,13 +134,14 @@ def _joined(places, spacing):
             if free and _holds_column(rows.iloc[moved], apart, spacing):
                 kind[moved], offset[moved] = "displaced", apart
                 dropped[left] = has_moved[moved] = True
+                # One defect, as unlikely as the less likely of its signs.
+                log_p[moved] = min(log_p[moved], log_p[left])
                 break
-    # Rows are in the order of their chances: the stronger of a pair comes first.
-    for first, second in np.sort(pairs, axis=1).tolist():
+    for first, second in (sorted(pair, key=lambda row: log_p[row]) for pair in pairs.tolist()):
         beside = kind[second] in ("displaced", "dim", "bright")
         if beside and not dropped[first] and log_p[second] > _WEAKER * log_p[first]:
             dropped[second] = True
-    return rows.assign(kind=kind, offset=offset)[~dropped].reset_index(drop=True)
+    return rows.assign(kind=kind, offset=offset, log_p=log_p)[~dropped].reset_index(drop=True)
 
 
 def _holds_column(row, apart, spacing):

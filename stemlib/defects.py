@@ -18,6 +18,7 @@ from stemlib.lattice import Lattice, find_lattice
 from stemlib.loop_tables import with_nanometres, with_units
 from stemlib.micrograph import Micrograph, as_micrograph, check_mask
 from stemlib.segment_scores import score_segments
+from stemlib.site_scale import site_scale
 
 SCHEMES = ("unit-cell", "columns")
 DESCRIPTORS = ("patterson", "contrast", "both")
@@ -41,10 +42,10 @@ class Defects:
         ``intensity_ratio``, the column's intensity over that of its neighbours of the same sublattice, and
         ``offset`` px from its site (NaN where it does not apply); with a known pixel size ``y_nm, x_nm, offset_nm``.
     columns : pandas.DataFrame
-        Every column, and every site that should have one: ``y, x`` px (of a column less than half as high as usual
-        drawn towards its site), ``probability``, ``intensity``, ``site`` of the cell (-1: none), ``score`` as above,
-        0 where it could not be judged, and ``is_empty`` (no column is seen on this site; its ``intensity`` is what
-        stands there, its ``probability`` 0).
+        Every column, and every site that should have one: ``y, x`` px (of a column hardly above noise drawn towards
+        its site, of one that the edge cuts its site), ``probability``, ``intensity``, ``site`` of the cell (-1: none),
+        ``score`` as above, 0 where it could not be judged, and ``is_empty`` (no column is seen on this site; its
+        ``intensity`` is what stands there, its ``probability`` 0).
     segments : pandas.DataFrame
         Every segment that was compared: ``y, x`` px of its centre and ``score``.
     lattice : stemlib.lattice.Lattice or None
@@ -170,15 +171,16 @@ def find_defects(
             f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"
         )
     lattice = _lattice_of(bright, mask, scheme, descriptor)
-    parts = 2 if descriptor == "both" and lattice is not None else 1
+    allowed = false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
     table, places, n_places, flagged = columns.table.assign(site=-1), None, 0, None
     if descriptor != "patterson" and lattice is not None:
         table, sites = complete_columns(bright.image, columns, lattice)
         positions = table[["y", "x"]].to_numpy()
+        sigma, spacing = site_scale(bright.image, sites, columns.sigma, columns.spacing)
         places, n_places = compare_columns(
-            bright.image, positions, sites, sigma=columns.sigma, spacing=columns.spacing, mask=mask
+            bright.image, positions, sites, sigma=sigma, spacing=spacing, mask=mask
         )
-        flagged = places[places["log_p"] <= np.log(false_alarms / parts / max(n_places, 1))]
+        flagged = places[places["log_p"] <= np.log(allowed / max(n_places, 1))]
     segments, unusual = None, np.zeros(0, bool)
     if descriptor != "contrast":
         segments = score_segments(
@@ -191,7 +193,7 @@ def find_defects(
             doubtful=None if flagged is None else flagged[["y", "x"]].to_numpy(),
             seed=seed,
         )
-        unusual = segments.log_p <= np.log(false_alarms / parts / max(len(segments.log_p), 1))
+        unusual = segments.log_p <= np.log(allowed / max(len(segments.log_p), 1))
     found = number_chains(join_parts(flagged, segments, unusual, columns.spacing), columns.spacing)
     return Defects(
         _with_nanometres(found, micrograph.pixel_size_nm),

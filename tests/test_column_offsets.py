@@ -8,12 +8,11 @@ from stemlib.column_offsets import offset_chances
 COUNT = 3000
 
 
-def judged(offsets, kind=None, relative=None, positions=None):
-    rng = np.random.default_rng(1)
+def judged(offsets, kind=None, relative=None, rim=None):
     kind = np.zeros(len(offsets), int) if kind is None else kind
     relative = np.ones(len(offsets)) if relative is None else relative
-    positions = rng.uniform(20, 480, (len(offsets), 2)) if positions is None else positions
-    return offset_chances(offsets, kind, relative, positions, 10.0, (500, 500))
+    rim = np.zeros(len(offsets), int) if rim is None else rim
+    return offset_chances(offsets, kind, relative, rim, 10.0)
 
 
 @pytest.mark.parametrize("freedom", [6, 1000])
@@ -44,14 +43,25 @@ def test_a_faint_column_may_lie_farther_off():
     assert chances[5] > np.log(1e-2)
 
 
-def test_columns_cut_by_the_edge_are_judged_among_themselves_and_empty_sites_not_at_all():
+def test_the_outermost_columns_are_judged_among_themselves():
     rng = np.random.default_rng(4)
-    positions = rng.uniform(20, 480, (COUNT, 2))
-    positions[:200, 0] = 1.0
-    offsets = rng.normal(0, 0.2, (COUNT, 2))
-    offsets[:200] *= 5
-    offsets[300:310] = np.nan
-    chances = judged(offsets, positions=positions)
-    assert (chances[:200] < np.log(1e-3)).sum() <= 3
-    assert (chances[300:310] == 0).all()
-    assert (judged(offsets[:4]) == 0).all()
+    offsets, rim = rng.normal(0, 0.2, (COUNT, 2)), np.zeros(COUNT, int)
+    # Flyback shifts those along one edge; those along another lie less exactly.
+    rim[:100], rim[100:200] = 1, 2
+    offsets[:100] += [0.0, 2.0]
+    offsets[100:200] *= 5
+    offsets[7] += [2.0, 0.0]
+    chances = judged(offsets, rim=rim)
+    assert chances[7] < np.log(1e-4)
+    assert (np.delete(chances[:200], 7) < np.log(1e-3)).sum() <= 2
+
+
+def test_empty_sites_and_edges_of_a_few_are_not_judged():
+    rng = np.random.default_rng(5)
+    offsets, rim = rng.normal(0, 0.2, (COUNT, 2)), np.zeros(COUNT, int)
+    offsets[:5], offsets[5:40] = 5.0, np.nan
+    rim[:5] = 3
+    chances = judged(offsets, rim=rim)
+    assert (chances[:40] == 0).all()
+    assert (chances[40:] < 0).any()
+    assert (judged(offsets[40:44]) == 0).all()

@@ -29,8 +29,10 @@ def windows(defects, spread=0.0):
 def test_a_column_beside_an_empty_site_has_moved_off_it():
     rows = places((50, 50, "missing", -40.0), (53, 55, "additional", -30.0), (90, 90, "missing", -35.0))
     table = join_parts(rows, None, None, SPACING)
-    assert table["kind"].tolist() == ["missing", "displaced"]
-    moved = table.iloc[1]
+    assert table["kind"].tolist() == ["displaced", "missing"]
+    moved = table.iloc[0]
+    # One defect is as unlikely as the less likely of its signs.
+    assert moved["score"] == pytest.approx(score_of(-40.0))
     assert (moved["y"], moved["x"]) == (53, 55)
     assert moved["offset"] == pytest.approx(np.hypot(3, 5))
 
@@ -106,6 +108,31 @@ def test_the_least_likely_comes_first_and_scores_are_finite():
     assert np.isfinite(table["score"]).all()
     assert table["p_value"].tolist() == [0.0, pytest.approx(np.exp(-9))]
     assert score_of([np.log(1e-3), 0.0]).tolist() == [pytest.approx(3), 0]
+
+
+@pytest.mark.parametrize("angle", [0, 35, 90, 140])
+def test_two_lines_in_any_direction_are_two_chains_and_lone_defects_none(angle):
+    rng = np.random.default_rng(angle)
+    along = np.array([np.sin(np.deg2rad(angle)), np.cos(np.deg2rad(angle))])
+    steps = np.arange(-7, 8)[:, None] * 10.0 * along
+    beside = 25.0 * along[::-1] * [1, -1]
+    at = 200 + np.vstack([steps, steps[:6] + beside]) + rng.normal(0, 1.0, (21, 2))
+    lone = np.array([[20.0, 20], [31, 20], [380, 25], [20, 370]])
+    order = rng.permutation(25)
+    table = pd.DataFrame(np.vstack([at, lone])[order], columns=["y", "x"])
+    chain = np.empty(25, int)
+    chain[order] = number_chains(table, 10.0)["chain"]
+    assert len(set(chain[:15])) == len(set(chain[15:21])) == 1
+    assert {*chain[:15], *chain[15:21]} == {0, 1}
+    assert (chain[21:] == -1).all()
+
+
+def test_a_line_with_one_gap_and_a_kink_is_one_chain_and_with_two_gaps_is_two():
+    x = np.arange(12) * 10.0
+    table = pd.DataFrame({"y": np.where(np.arange(12) < 6, 50.0, 55.0), "x": x})
+    assert number_chains(table, 10.0)["chain"].tolist() == [0] * 12
+    wider = table[~table["x"].isin([50.0, 60.0])].reset_index(drop=True)
+    assert number_chains(wider, 10.0)["chain"].tolist() == [0] * 5 + [1] * 5
 
 
 def test_lines_are_chains_and_clusters_are_not():

@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score
 
 from stemlib.agreement import match_columns
 from stemlib.defects import find_defects
+from stemlib.evaluation.drawn_defects import judge_defects
 from stemlib.synthetic import Crystal, Imaging, crystal_image, named_crystal, record, render_columns
 from stemlib.synthetic.crystals import lattice_points
 from stemlib.synthetic.material_images import material_image
@@ -165,6 +166,61 @@ def test_the_rim_of_the_semantic_image_where_columns_are_cut_off_is_not_judged(s
         segments = at(find_defects(scene.image, source=source).segments)
         reach[source] = np.minimum(segments, SIDE - 1 - segments).min()
     assert reach["semantic"] > reach["image"] + 0.5 * scene.spacing
+
+
+def flown_back(image, amplitude, decay):
+    """Scan lines that start late: columns along the left edge are shifted, ever less farther inside."""
+    y, x = np.indices(image.shape).astype(np.float32)
+    return cv2.remap(image, x + np.float32(amplitude) * np.exp(-x / np.float32(decay)), y, cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("shift", range(0, 10, 2))
+@pytest.mark.parametrize(("crystal", "flyback"), [("square", 0.0), ("square", 2.5), ("honeycomb", 2.5)])
+def test_columns_that_the_edge_cuts_are_no_defects_wherever_it_cuts(shift, crystal, flyback):
+    large = crystal_image(crystal, (180, 180), spacing=9, snr=20, jitter=0.1, seed=6).image
+    image = flown_back(large[shift : shift + 160, shift : shift + 160], flyback, 8.0)
+    table = find_defects(image, false_alarms=0.5).table
+    assert (np.minimum(at(table), 159 - at(table)).min(axis=1) < 9).sum() <= 1
+
+
+def test_vacancies_and_displaced_columns_of_the_outermost_rows_are_found():
+    scene = crystal_image(
+        "square",
+        (SIDE, SIDE),
+        spacing=10,
+        rotation_deg=4,
+        vacancies=0.06,
+        displaced=0.06,
+        displacement=0.45,
+        seed=8,
+    )
+    moved = at(scene.columns[scene.columns["displaced"] > 0])
+    found = at(find_defects(scene.image).table)
+    for truth, most in ((at(scene.missing), 1), (moved, 2)):
+        edge = np.minimum(truth, SIDE - 1 - truth).min(axis=1)
+        outermost = truth[(edge > 1) & (edge < 10)]
+        assert len(outermost) >= 3
+        assert (np.linalg.norm(outermost[:, None] - found, axis=-1).min(axis=1) > 6).sum() <= most
+
+
+@pytest.mark.parametrize("material", ["graphene", "WSe2 monolayer", "MoWTe2 bilayer"])
+def test_defects_just_above_noise_are_found_and_few_others(material):
+    strongest = material_image(material, (64, 64), jitter_nm=0, seed=0).columns["snr"].max()
+    scene = material_image(
+        material,
+        (320, 320),
+        pixel_size_nm=0.018,
+        vacancies=0.02,
+        displaced=0.02,
+        rotation_deg=8,
+        dose_per_nm2=1e7 * (9 / strongest) ** 2,
+        seed=2,
+    )
+    found = find_defects(scene.image).table
+    judged, is_true, is_false = judge_defects(scene, found)
+    assert len(judged) >= 12
+    assert judged["is_found"].mean() >= 0.9
+    assert is_false.sum() <= 2
 
 
 def test_false_alarms_in_perfect_crystals_are_as_many_as_asked_for():

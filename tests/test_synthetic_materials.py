@@ -6,7 +6,8 @@ from ase import Atoms
 from ase.build import bulk
 from scipy.spatial import cKDTree
 
-from stemlib.synthetic import material_image, project
+from stemlib.synthetic import Imaging, material_image, project, record
+from stemlib.synthetic.crystal_images import image_columns
 from stemlib.synthetic.material_images import SCATTERED_NM2, peak_sigma_nm
 from stemlib.synthetic.materials import (
     MATERIALS,
@@ -162,6 +163,17 @@ def test_more_dose_more_signal_to_noise():
     # The dose is per area: finer pixels see as much.
     fine = material_image(shape=(192, 192), dose_per_nm2=1e6, pixel_size_nm=0.01, seed=0)
     assert fine.columns["snr"].median() == pytest.approx(few.columns["snr"].median(), rel=0.03)
+
+
+@pytest.mark.parametrize("tail", [0.0, 0.2, 0.5])
+def test_the_signal_to_noise_ratio_is_that_of_a_filter_matched_to_the_whole_profile(tail):
+    imaging = Imaging(sigma=2.5, tail=tail, background=0.0, readout=0.05)
+    one = {"translations": None, "spacing": np.inf}
+    at, rng = np.array([[40.0, 40.0]]), np.random.default_rng(0)
+    scene = image_columns(at, np.array([0]), np.array([1.0]), (81, 81), imaging, rng, **one)
+    profile, _ = record(at, [1.0], (81, 81), Imaging(sigma=2.5, tail=tail, background=0.0), rng)
+    # Of white noise: the length of the profile over the noise in a pixel.
+    assert scene.columns["snr"].item() == pytest.approx(np.linalg.norm(profile) / 0.05, rel=0.01)
 
 
 def test_contamination_and_vacuum():

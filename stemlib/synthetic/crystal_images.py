@@ -271,7 +271,7 @@ def image_columns(
             "intensity": drawn,
             "site": site,
             "displaced": moves,
-            "snr": intensity / noise,
+            "snr": imaging.seen * intensity / noise,
         }
     )
     inside = ((at >= -0.5) & (at < np.array(shape) - 0.5)).all(axis=1)

@@ -7,6 +7,8 @@ import cv2
 import numba
 import numpy as np
 
+_TAIL = 2.5  # width of the probe's side lobes over that of the peak
+
 
 def render_columns(positions, intensities, shape, sigma, *, astigmatism=(1.0, 0.0), row_shifts=None):
     """Draw columns as Gaussian peaks.
@@ -113,6 +115,20 @@ class Imaging:
     dose: float = math.inf
     readout: float = 0.0
 
+    @property
+    def seen(self):
+        """Signal-to-noise ratio of a column with its tail, seen by a filter of just that profile, over that without.
+
+        Examples
+        --------
+        >>> Imaging(sigma=2.0).seen, round(Imaging(sigma=2.0, tail=0.2).seen, 2)
+        (1.0, 0.85)
+        """
+        # Sums of products of the peak and its blurred copy, whose variance is 1 + _TAIL^2 times as large.
+        wide = 1 + _TAIL**2
+        core = 1 - self.tail
+        return math.sqrt(core**2 + 4 * core * self.tail / (1 + wide) + self.tail**2 / wide)
+
 
 def record(positions, intensities, shape, imaging, rng, *, film=None):
     """Record an image of columns.
@@ -133,8 +149,9 @@ def record(positions, intensities, shape, imaging, rng, *, film=None):
     -------
     image : numpy.ndarray, shape (H, W), float32
     noise : numpy.ndarray, shape (N,)
-        For each position: the intensity of a column which a matched filter of its profile
-        would see there at a signal-to-noise ratio of 1. The filter knows the noise but not the film's speckle.
+        For each position: the intensity of a column which a matched filter of its peak
+        would see there at a signal-to-noise ratio of 1, if it had no tail (see `Imaging.seen`). The filter knows the
+        noise but not the film's speckle.
 
     Examples
     --------
@@ -149,7 +166,7 @@ def record(positions, intensities, shape, imaging, rng, *, film=None):
         positions, intensities, shape, imaging.sigma, astigmatism=imaging.astigmatism, row_shifts=shifts
     )
     if imaging.tail:
-        image = (1 - imaging.tail) * image + imaging.tail * _blurred(image, 2.5 * imaging.sigma)
+        image = (1 - imaging.tail) * image + imaging.tail * _blurred(image, _TAIL * imaging.sigma)
     image += imaging.background
     if film is not None:
         image += np.asarray(film, np.float32)
