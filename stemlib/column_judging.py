@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 
 from stemlib.column_fitting import fit_columns
 from stemlib.column_foretelling import foretell
-from stemlib.column_heights import REACH, fit_heights, measure_heights
+from stemlib.column_heights import REACH, fit_heights, leftover, measure_heights
 from stemlib.column_width import fit_width
 
 _WIDE = 0.28  # over the spacing: width of peaks to start with
@@ -16,6 +16,9 @@ _PLAIN = 4.5  # standard errors: noise reaches this once in 10 000 columns' area
 # What look-alikes must have at a site: a column in this share of them, of this probability.
 _SHARE, _COMPANY = 0.25, 0.35
 _ODDS = (3.0, 10.0)  # against a column, that its height has to outweigh: for likely peaks, and for others
+_PARTLY = (0.25, 3.5)  # of the height foretold, and standard errors: a column that is partly occupied
+_STANDS_OUT = 4.0  # over the scatter of what is left over: a peak to be asked about
+_MEDIAN_DEVIATION = 0.6745  # of a Gaussian, over its standard deviation
 _NEARLY_FULL, _OWN = 0.75, 3.5  # of the height foretold, and standard errors, off the site
 _ONE = 0.35  # over the spacing: peaks that are closer stand for one column
 FAINTEST = 0.25  # of the threshold: peaks that are overlooked columns, where look-alikes say so
@@ -36,7 +39,9 @@ def judge_columns(image, positions, likelihood, spacing, threshold):
     choose its place reaches in 2 of 1000 vacancies.
 
     What was dropped is asked about once more among the columns that are left, together with peaks too faint to count
-    by themselves, so that a faint column beside strong ones is not overlooked. The test is the same for all.
+    by themselves and with whatever stands out of what the columns leave over, so that a faint column beside strong ones
+    is not overlooked. The test is the same for all. A column that is only partly occupied is one where it is a quarter
+    of H and 5 s high.
 
     Parameters
     ----------
@@ -90,6 +95,9 @@ def judge_columns(image, positions, likelihood, spacing, threshold):
     fitted, heights, chances = fitted[kept], heights[kept], chances[kept]
     if (chances >= _LIKELY).sum() < _FEWEST:
         return fitted, chances, sigma
+    unseen = _left_over(image, fitted, heights, sigma, spacing)
+    positions = np.vstack([positions, unseen])
+    likelihood = np.append(likelihood, np.full(len(unseen), FAINTEST * threshold))
     rest = _nearest(fitted, positions) > _ONE * spacing
     places, found = _overlooked(
         image, fitted, heights, chances, positions[rest], likelihood[rest], spacing, sigma
@@ -118,6 +126,16 @@ def _credible(image, positions, heights, errors, likelihood, spacing, sigma):
     return kept
 
 
+def _left_over(image, positions, heights, sigma, spacing):
+    """Where a matched filter sees a peak beside the columns: (N, 2)."""
+    rest = leftover(image, positions, heights, sigma, spacing).astype(np.float32)
+    filtered = cv2.GaussianBlur(rest, (0, 0), sigma)
+    scatter = np.median(np.abs(filtered)) / _MEDIAN_DEVIATION
+    window = np.ones((2 * int(_ONE * spacing) + 1,) * 2, np.uint8)
+    peaks = (filtered == cv2.dilate(filtered, window)) & (filtered > _STANDS_OUT * scatter)
+    return np.argwhere(peaks).astype(float)
+
+
 def _overlooked(image, positions, heights, likelihood, faint, chances, spacing, sigma):
     """Which of the faint peaks are columns: their foretold places and their probabilities."""
     if not len(faint):
@@ -125,6 +143,8 @@ def _overlooked(image, positions, heights, likelihood, faint, chances, spacing, 
     smooth = cv2.GaussianBlur(image, (0, 0), sigma)
     foretold = foretell(smooth, positions, heights, likelihood, spacing, faint)
     added = _known(foretold, chances) & (_nearest(positions, foretold.sites) > _ONE * spacing)
+    # Of a column beyond the edge, too little shows to tell where it is.
+    added &= ((foretold.sites >= -0.5) & (foretold.sites < np.array(image.shape) - 0.5)).all(axis=1)
     added[added] = ~_spare(foretold.sites[added], chances[added], _ONE * spacing)
     sites = foretold.sites[added]
     found, errors = measure_heights(image, np.vstack([positions, sites]), sigma, spacing)
@@ -134,9 +154,13 @@ def _overlooked(image, positions, heights, likelihood, faint, chances, spacing, 
 
 
 def _least(usual, errors, likelihood):
-    """The height from which on a column is likelier than none, by as much as the odds against it ask for."""
+    """The height from which on a column is likelier than none, by as much as the odds against it ask for.
+
+    Or, where that is less, the height from which on there is something, if dimmer than its like.
+    """
     odds = np.where(likelihood >= _LIKELY, *_ODDS)
-    return usual * (0.5 + np.log(odds) * (errors / usual) ** 2)
+    whole = usual * (0.5 + np.log(odds) * (errors / usual) ** 2)
+    return np.minimum(whole, np.maximum(_PARTLY[0] * usual, _PARTLY[1] * errors))
 
 
 def _known(foretold, likelihood):
