@@ -21,6 +21,7 @@ _GOOD_PART = 0.4
 # Of the smallest distances: how many neighbours are looked at, how far, in what steps, and how far they are averaged.
 _NEIGHBOURS, _FAR, _BIN, _ALIKE = 8, 1.6, 0.04, 0.12
 _CLIMBS = 8
+_ENOUGH = 4000  # columns; OpenCV maps fewer than 32768 points at a time
 
 
 def resample(image, factor):
@@ -99,6 +100,7 @@ def nearest_distance(groups):
     if not vectors:
         return math.nan
     vectors = np.concatenate(vectors)
+    vectors = vectors[np.unique(np.linspace(0, len(vectors) - 1, _ENOUGH).astype(int))]
     plain = float(np.median(np.linalg.norm(vectors[:, 0], axis=-1)))
     # NaN, for a neighbour that is not there, compares false.
     near = np.linalg.norm(vectors, axis=-1) < _FAR * plain

@@ -35,6 +35,12 @@ def test_crystals_of_two_spacings_have_the_median_one():
     assert nearest_distance([wide, *narrow]) == pytest.approx(8, rel=0.03)
 
 
+def test_very_many_columns():
+    grid = np.mgrid[0:1200:10, 0:1200:10].reshape(2, -1).T
+    noisy = grid + np.random.default_rng(0).normal(0, 0.5, grid.shape)
+    assert nearest_distance([noisy]) == pytest.approx(10, rel=0.02)
+
+
 def test_few_columns():
     assert nearest_distance([np.array([[0.0, 0.0], [3.0, 4.0]])]) == pytest.approx(5)
     assert np.isnan(nearest_distance([np.array([[1.0, 2.0]]), np.zeros((0, 2))]))
