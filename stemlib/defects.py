@@ -23,6 +23,7 @@ from stemlib.site_scale import site_scale
 SCHEMES = ("unit-cell", "columns")
 DESCRIPTORS = ("patterson", "contrast", "both")
 SOURCES = ("image", "semantic")
+_USED = 0.4  # of the false alarms allowed: chances learnt from the image they judge are known to a factor of two
 _RIM = 1.0  # spacings from the image's edge in which the semantic image is not like elsewhere: columns are cut off
 _LEAST_COVERED = 0.5  # of the image, before it is said that only a part was judged
 
@@ -112,7 +113,8 @@ def find_defects(
     descriptor : str
         "patterson", "contrast" or "both".
     false_alarms : float
-        Expected number of false defects in an image of a perfect crystal. With both parts, each has half of it.
+        Greatest expected number of false defects in an image of a perfect crystal; with both parts, each has half of
+        it. Chances are learnt from the image itself: were they exact, four tenths of that would be found.
     source : str
         What Patterson functions are of: the "image", or the "semantic" one, which shows positions only, so that mixed
         chemistry flags nothing.
@@ -171,7 +173,7 @@ def find_defects(
             f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"
         )
     lattice = _lattice_of(bright, mask, scheme, descriptor)
-    allowed = false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
+    allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
     table, places, n_places, flagged = columns.table.assign(site=-1), None, 0, None
     if descriptor != "patterson" and lattice is not None:
         table, sites = complete_columns(bright.image, columns, lattice)
