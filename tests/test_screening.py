@@ -8,6 +8,7 @@ from stemlib.screening import (
     ScreeningNetwork,
     apply_refinement,
     crops,
+    is_mirrored,
     load_screening,
     network_answers,
     refinement_targets,
@@ -105,3 +106,30 @@ def test_the_second_look_is_the_first_turned_by_180_degrees():
     )
     assert np.allclose(answers[:, [0, 3, 4]], turned[:, [0, 3, 4]], atol=1e-5)
     assert np.allclose(answers[:, 1:3], -turned[:, 1:3], atol=1e-5)
+
+
+def test_what_lies_more_than_a_third_beyond_any_edge_is_mirrored():
+    whole = np.array([[30.0, 60, 42, 84]])  # 12 x 24 px
+    shape = (100, 200)
+    for shift, mirrored in (
+        ([-30.5 - 3.9, 0], False),
+        ([-30.5 - 4.1, 0], True),
+        ([99.5 - 42 + 3.9, 0], False),
+        ([99.5 - 42 + 4.1, 0], True),
+        ([0, -60.5 - 7.9], False),
+        ([0, -60.5 - 8.1], True),
+        ([0, 199.5 - 84 + 7.9], False),
+        ([0, 199.5 - 84 + 8.1], True),
+    ):
+        assert is_mirrored(whole + [*shift, *shift], shape).tolist() == [mirrored]
+    assert is_mirrored(np.empty((0, 4)), shape).shape == (0,)
+
+
+def test_the_mirror_at_the_edge_makes_no_loop():
+    network = ScreeningNetwork((4, 4, 4, 4, 4, 4)).eval()
+    network.head.weight.data.zero_()
+    network.head.bias.data = torch.tensor([3.0, 0, 0, 0, 0])
+    boxes = np.array([[-14.0, 30, 14, 58], [0, 30, 28, 58]])
+    probability, refined = screen(np.full((100, 100), 128, np.uint8), boxes, network)
+    assert probability == pytest.approx([0, 1 / (1 + np.exp(-3.0))])
+    assert np.allclose(refined[0], [-10, 34, 10, 54])

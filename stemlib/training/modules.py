@@ -14,7 +14,14 @@ from stemlib._files import write_atomically
 from stemlib.cascade import Cascade
 from stemlib.cascade_xml import load_cascade, save_cascade
 from stemlib.detecting import candidates
-from stemlib.screening import apply_refinement, crops, load_screening, network_answers, save_screening
+from stemlib.screening import (
+    apply_refinement,
+    crops,
+    is_mirrored,
+    load_screening,
+    network_answers,
+    save_screening,
+)
 from stemlib.training.cascade import train_cascade
 from stemlib.training.curves import probability_curves
 from stemlib.training.images import LabelledImage
@@ -230,4 +237,6 @@ def _screening_without(folder, images, samples, name, left_out, settings, seed, 
 def _answers(network, image, boxes):
     answers = network_answers(network, crops(image.image, boxes))
     refined = apply_refinement(boxes, answers[:, 1:])
-    return Answers(image, boxes, answers[:, 0].astype(float), refined)
+    # As in `stemlib.screening.screen`, what the mirrored edge shows never counts.
+    real = ~is_mirrored(refined, image.image.shape)
+    return Answers(image, boxes[real], answers[real, 0].astype(float), refined[real])

@@ -6,7 +6,7 @@ import pytest
 
 from stemlib import find_loops
 from stemlib.cascade_xml import load_cascade
-from stemlib.screening import crops, load_screening, network_answers
+from stemlib.screening import crops, is_mirrored, load_screening, network_answers
 from stemlib.synthetic import loop_micrograph
 from stemlib.training.images import labelled_image
 from stemlib.training.left_out import calibrate
@@ -82,6 +82,7 @@ def test_calibration_and_threshold_come_from_parts_of_series(trained, images, mo
             answer = by_name[image]
             logits = network_answers(network, crops(answer.image.image, answer.candidates))[:, 0]
             assert np.allclose(answer.logits, logits)
+            assert not is_mirrored(answer.refined, answer.image.image.shape).any()
     assert validation["threshold"] == validation["within_series"]["threshold"] == 0.5
 
 
