@@ -46,7 +46,7 @@ class Settings:
     n_positives: int = 8000
     n_negatives: int = 14000
     features_per_round: int = 1500
-    epochs: int = 10
+    epochs: int = 26
     precision: str = "float32"
 
     def of_module_one(self) -> dict[str, float]:
