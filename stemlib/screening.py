@@ -80,7 +80,7 @@ def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> t
     -------
     probability : (N,) float
         That either of two labellers would call it a loop, calibrated on images that the network had not seen, of
-        series that it knew. In series new to it, values between 0.3 and 0.7 are too high: see the card. 0 for what
+        series that it knew. In series new to it, values between 0.2 and 0.8 are too high: see the card. 0 for what
         is mostly the image's `is_mirrored` edge.
     refined : (N, 4) float
         The loop's own extent, px.
