@@ -28,9 +28,10 @@ _LEAST_SCATTER = 0.02  # of the intensity: no fit is better than its model
 def compare_columns(image, positions, sites, *, sigma, spacing, mask):
     """Compare every site of a crystal with the sites of its own kind.
 
-    Intensities are heights of peaks fitted at fixed places, where a site is empty at the site itself, over the median
-    of the nearest sites of the same kind: neither slow changes of thickness nor what the other sites hold matters.
-    Where a kind of site holds a mixture, several levels are normal.
+    Intensities are heights of peaks at the places that `stemlib.site_places` tells, over the median of the nearest
+    sites of the same kind: neither slow changes of thickness nor what the other sites hold matters. They are compared
+    on a scale on which noise is the same for faint and for strong columns (`stemlib.stabilising`). Where a kind of
+    site holds a mixture, several levels are normal.
 
     Parameters
     ----------
