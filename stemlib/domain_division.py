@@ -1,17 +1,59 @@
 """From an image's segments to its domains: wide and narrow windows, groups, pixels, and what is left over."""
 
+import functools
+from dataclasses import dataclass
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from stemlib.domain_areas import only_crystals
 from stemlib.domain_mixture import SegmentGrid, find_groups
 from stemlib.domain_outliers import find_outliers
-from stemlib.domain_refinement import refine_labels
+from stemlib.domain_refinement import poorly_explained, refine_labels, strong_waves
 from stemlib.domain_remainders import with_remainder
-from stemlib.domain_segments import cut_segments, patterson_features
+from stemlib.domain_segments import LocalSegments, WorkingImage, cut_segments, patterson_features
 from stemlib.triplet import triplet_features
 
 _FINER = 0.56  # of the usual windows' width, for narrow domains
 _MOST_ADDED = 6  # small domains, one after the other
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """An image's segments in groups, and its pixels among them.
+
+    Parameters
+    ----------
+    work : stemlib.domain_segments.WorkingImage
+    segments : stemlib.domain_segments.LocalSegments
+    grid : stemlib.domain_mixture.SegmentGrid
+        The numbers that describe them.
+    groups : numpy.ndarray of int, shape (M, N)
+        Group of each segment, -1 where it is in none.
+    labels : numpy.ndarray of int, shape (H, W)
+        Group of each pixel of the working image, -1 where it is in none.
+    """
+
+    work: WorkingImage
+    segments: LocalSegments
+    grid: SegmentGrid
+    groups: np.ndarray
+    labels: np.ndarray
+
+    @functools.cached_property
+    def waves(self):
+        """Strong reflections of each group: dict of int to array (K, 2), cycles per px."""
+        return strong_waves(self.segments, self.groups)
+
+    @functools.cached_property
+    def gap(self):
+        """Where no domain explains the image well: (H, W) bool."""
+        return poorly_explained(self.work, self.segments.waves.sigma, self.waves, self.labels)
+
+    @property
+    def n_domains(self):
+        """How many groups are left among the pixels."""
+        return len(np.unique(self.labels[self.labels >= 0]))
 
 
 def divide(work, segments, n_domains, descriptor, method, seed):
@@ -29,42 +71,58 @@ def divide(work, segments, n_domains, descriptor, method, seed):
 
     Returns
     -------
-    segments : stemlib.domain_segments.LocalSegments
-        Those given, or narrower ones where these show more domains.
-    groups : numpy.ndarray of int
-        Group of each segment, -1 where it is in none.
-    labels : numpy.ndarray of int, shape (H, W)
-        Group of each pixel of the working image, -1 where it is in none.
+    Division
+        Of the segments given, or of narrower ones where these show more domains.
     """
     # Matrices are so small that threads would only wait for each other.
     with threadpool_limits(1, user_api="blas"):
-        return _divided(work, segments, n_domains, descriptor, method, seed)
+        grid = _grid(segments, descriptor)
+        if method == "one-class":
+            groups = find_outliers(grid, n_domains)
+            return _drawn(work, segments, grid, groups, descriptor, n_domains)
+        return _grouped(work, segments, grid, n_domains, descriptor, seed)
 
 
-def _divided(work, segments, n_domains, descriptor, method, seed):
-    grid = _grid(segments, descriptor)
-    if method == "one-class":
-        groups = find_outliers(grid, n_domains)
-        return segments, groups, refine_labels(work, segments, groups)
+def _grouped(work, segments, grid, n_domains, descriptor, seed):
     groups = find_groups(grid, seed=seed)
     # Wide windows see small differences, narrow ones see narrow domains: what shows more domains decides.
     fine = cut_segments(work, finer=_FINER)
     fine_grid = _grid(fine, descriptor)
     fine_groups = find_groups(fine_grid, seed=seed)
-    if groups.max() < fine_groups.max() < (n_domains or np.inf):
-        segments, grid, groups = fine, fine_grid, fine_groups
-    if n_domains is not None and groups.max() + 1 != n_domains:
-        groups = find_groups(grid, n_domains, seed=seed)
+    if n_domains is not None:
+        if groups.max() < fine_groups.max() < n_domains:
+            segments, grid, groups = fine, fine_grid, fine_groups
+        if groups.max() + 1 != n_domains:
+            groups = find_groups(grid, n_domains, seed=seed)
+        return _drawn(work, segments, grid, groups, descriptor, n_domains)
+    division = _drawn(work, segments, grid, groups, descriptor)
+    if fine_groups.max() > groups.max():
+        finer = _drawn(work, fine, fine_grid, fine_groups, descriptor)
+        division = finer if finer.n_domains > division.n_domains else division
+    return _with_remainders(division, descriptor)
+
+
+def _with_remainders(division, descriptor):
+    for _ in range(_MOST_ADDED):
+        groups = with_remainder(division.grid, division.segments, division.groups, division.gap)
+        if groups is None:
+            break
+        more = _drawn(division.work, division.segments, division.grid, groups, descriptor)
+        if not (more.labels == groups.max()).any():
+            break
+        division = more
+    return division
+
+
+def _drawn(work, segments, grid, groups, descriptor, n_domains=None):
+    """Pixels among the groups; without a given number, none of those that are no crystals of their own."""
     labels = refine_labels(work, segments, groups)
-    for _ in range(_MOST_ADDED if n_domains is None else 0):
-        more = with_remainder(grid, segments, groups, labels)
-        if more is None:
-            break
-        with_more = refine_labels(work, segments, more)
-        if not (with_more == more.max()).any():
-            break
-        groups, labels = more, with_more
-    return segments, groups, labels
+    division = Division(work, segments, grid, groups, labels)
+    if n_domains is not None or groups.max() < 1:
+        return division
+    by_powers = descriptor == "patterson"
+    labels = only_crystals(work, segments.waves.sigma, division.waves, labels, by_powers=by_powers)
+    return Division(work, segments, grid, groups, labels)
 
 
 def _grid(segments, descriptor):

@@ -12,27 +12,31 @@ from stemlib.reflections import find_reflections
 _FEWEST = 3  # segments
 _DEEP = 0.4  # standard deviations of a window, from the nearest domain
 _LEAST_POWER = 0.3  # of the power of the reflections in the domains
-_LEAST_AREA = 20.0  # periods squared, more than a period from the nearest domain
+_LEAST_AREA = 8.0  # periods squared, more than a period from the nearest domain
 _LEAST_RATIO = 15.0  # power over noise
 _KEPT, _MOST_NEW = 40, 20  # reflections
 _NEW = 2.0  # over the gap's size: a reflection so far from all others, cycles per px, is another one
 _APART = 3.0  # times what two groups of many segments must be apart
+_APART_WITH_OWN = 1.5  # where much of the power is in reflections of its own
+_OWN_POWER = 0.3
+_ONLY_HERE = 6.0  # times the share of the power that a reflection has in a domain: then it is one of its own
+_NOTABLE = 0.02  # of the power
 
 
-def with_reflections_of_gaps(work, labels):
-    """Look for reflections where there is no domain: those of a small crystal are hardly seen in all of the image.
+def with_reflections_of_gaps(work, gap):
+    """Look for reflections where no domain explains the image: a small crystal's are hardly seen in all of it.
 
     Parameters
     ----------
     work : stemlib.domain_segments.WorkingImage
-    labels : numpy.ndarray of int, shape (H, W)
+    gap : numpy.ndarray of bool, shape (H, W)
 
     Returns
     -------
     stemlib.domain_segments.WorkingImage or None
         With the reflections found; None where there are no others.
     """
-    depth = _depth((labels < 0) & (work.weights > 0))
+    depth = _depth(gap)
     area = (depth > work.period).sum()
     if area < _LEAST_AREA * work.period**2:
         return None
@@ -48,7 +52,7 @@ def with_reflections_of_gaps(work, labels):
     return replace(work, vectors=np.vstack([known, vectors[kept[kept >= len(known)] - len(known)]]))
 
 
-def with_remainder(grid, segments, groups, labels):
+def with_remainder(grid, segments, groups, gap):
     """Make a group of the segments in the largest part of an image that shows a crystal, but none of the domains'.
 
     Parameters
@@ -57,18 +61,18 @@ def with_remainder(grid, segments, groups, labels):
     segments : stemlib.domain_segments.LocalSegments
     groups : numpy.ndarray of int, shape (M, N)
         Those that the domains were drawn from.
-    labels : numpy.ndarray of int, shape (H, W)
-        The domains, -1 elsewhere.
+    gap : numpy.ndarray of bool, shape (H, W)
+        Where no domain explains the image well.
 
     Returns
     -------
     numpy.ndarray of int, shape (M, N), or None
         The groups with one more; None where there is nothing, or nothing that is unlike the others.
     """
-    depth = _depth(labels < 0)
+    depth = _depth(gap)
     rows, columns = (
         np.minimum(nodes.astype(int), size - 1)
-        for nodes, size in zip((segments.waves.rows(), segments.waves.columns()), labels.shape, strict=True)
+        for nodes, size in zip((segments.waves.rows(), segments.waves.columns()), gap.shape, strict=True)
     )
     left = segments.usable & (depth[np.ix_(rows, columns)] > _DEEP * segments.waves.sigma)
     # Beyond the edge of a crystal windows still show it, faintly.
@@ -84,10 +88,20 @@ def with_remainder(grid, segments, groups, labels):
     others = [
         inner(np.where(left, -1, groups)) & grid.trusted & (groups == k) for k in range(groups.max() + 1)
     ]
-    least = _APART * grid.least_apart(grid.usable)
-    if any(other.any() and discriminant_distance(grid, other, part) < least for other in others):
-        return None
+    for other in (other for other in others if other.any()):
+        own = _own_power(segments, part, other)
+        least = _APART_WITH_OWN if own > _OWN_POWER else _APART
+        if discriminant_distance(grid, other, part) < least * grid.least_apart(grid.usable):
+            return None
     return np.where(part, groups.max() + 1, groups)
+
+
+def _own_power(segments, part, other):
+    """Share of the power of some segments that is in reflections which others (M, N) hardly show."""
+    power = segments.powers - segments.noise
+    first, second = (np.maximum(power[:, where].mean(axis=1), 0) for where in (part, other))
+    first, second = first / max(first.sum(), 1e-30), second / max(second.sum(), 1e-30)
+    return float(first[(first > _NOTABLE) & (first > _ONLY_HERE * second)].sum())
 
 
 def _depth(gap):

@@ -18,6 +18,7 @@ _LONGEST = 4.5  # period, over that of the strongest reflections
 _FINEST = 0.3  # cycles per px that the finest of the strong reflections may have after reduction of the image
 _SIGMA = 1.6  # of a segment's window, over the longest period
 _LEAST_SIGMA = 0.8  # so that reflections of one crystal stay apart
+_FINEST_SIGMA = 0.55  # and of narrow windows, where strong reflections begin to reach their neighbours
 _WINDOWS_PER_SIDE = 16  # standard deviations of a window, where the period allows it
 _MOST_REFLECTIONS = 60
 _SAME = 1.0  # of the standard deviation of a window in reciprocal space: closer reflections are one
@@ -137,6 +138,7 @@ def working_image(image, mask):
     if len(lengths) < 2:
         raise NoReflectionsError
     sure = (ratios > _LEAST_RATIO) & _in_triplets(vectors, 2 * found.resolution)
+    sure &= _have_multiples(vectors, 2 * found.resolution)
     sure[:_ALWAYS_SURE] = True
     period = 1 / lengths[sure].min()
     factor = max(1, int(_FINEST / lengths[:12].max()))
@@ -169,7 +171,8 @@ def cut_segments(work, *, finer=1.0):
     -------
     LocalSegments
     """
-    sigma = max(_LEAST_SIGMA * work.period, window_sigma(work) * finer)
+    least = _LEAST_SIGMA if finer == 1 else _FINEST_SIGMA
+    sigma = max(least * work.period, window_sigma(work) * finer)
     waves = LocalWaves(work.flat, work.weights, sigma)
     apart = _SAME / (2 * np.pi * waves.sigma)
     vectors = work.vectors[spread_out(work.vectors, apart, _MOST_REFLECTIONS)]
@@ -219,6 +222,17 @@ def _in_triplets(vectors, tolerance):
     for triplet in indices:
         times[np.unique(triplet)] += 1
     return np.append(times >= _LEAST_TRIPLETS, np.zeros(total - len(vectors), bool))
+
+
+def _have_multiples(vectors, tolerance):
+    """Which reflections have their double, triple or fourfold among the others.
+
+    Those of a superlattice have, as its parent's reflections are among their multiples; slow contrast, and streaks
+    between two crystals, have not, though they add up with others by chance.
+    """
+    multiples = vectors[:, None] * np.array([2, 3, 4])[:, None]
+    gaps = [np.linalg.norm(multiples[:, :, None] - sign * vectors, axis=-1).min(axis=-1) for sign in (1, -1)]
+    return (np.minimum(*gaps) < tolerance).any(axis=1)
 
 
 def spread_out(vectors, apart, most):

@@ -3,9 +3,11 @@
 import functools
 
 import numpy as np
-from scipy import fft
+from scipy import fft, ndimage
 
 _REACH = 3.2  # standard deviations of the filter in reciprocal space within which a coarse map keeps it
+_WIDE = 4.0  # windows, in which proportions that change slowly are averaged
+_FAR = 0.02  # share of such a window below which those of all places count more
 _FINE_REACH = 4.5  # and one that is divided by the coverage before it goes back to an image
 
 
@@ -79,10 +81,19 @@ class LocalWaves:
         floor = np.quantile(power, 0.3) / -np.log(0.7)
         return float(floor / self.share / (4 * np.pi * self.sigma**2))
 
-    def continued(self, vectors, least=0.03):
+    def proportions(self, vectors, least=0.03, changing=False):
+        """Root mean squares of the amplitudes of some waves, (K, 1, 1), or if they are `changing`, (K, M, N)."""
+        coverage = np.maximum(self._fine(self._shares, (0.0, 0.0))[0].real, 0)
+        usual = [
+            self._fine(self.spectrum, v)[0] / np.maximum(coverage, least) * (coverage > 1e-3) for v in vectors
+        ]
+        return self._usual(np.stack(usual), coverage, changing)
+
+    def continued(self, vectors, least=0.03, proportions=None, changing=False):
         """Rebuild the image from some waves, each continued with its phase at the rim where nothing counts.
 
-        Phases and contrast are local; the proportions of the waves are the same everywhere, those of the mean.
+        Phases and contrast are local; the proportions of the waves are the same everywhere, those of the mean, or
+        change slowly, over several windows.
 
         Parameters
         ----------
@@ -90,6 +101,10 @@ class LocalWaves:
             At least `reach` apart, or what they share is counted twice.
         least : float
             Coverage of a window below which the amplitude fades out.
+        proportions : array_like, shape (K, 1, 1) or (K, M, N), optional
+            Of the waves' amplitudes, those of another crystal, as `proportions` returns them.
+        changing : bool
+            Whether the crystal's own proportions change slowly, as order does.
 
         Returns
         -------
@@ -101,20 +116,33 @@ class LocalWaves:
         parts = [self._fine(self.spectrum, vector) for vector in vectors]
         index = [part[1] for part in parts]
         amplitudes = np.stack([part[0] for part in parts]) / np.maximum(coverage, least) * (coverage > 1e-3)
-        # Everywhere the crystal is the same, at most shifted and of other contrast.
-        mean = np.sqrt(
-            np.average(
-                np.abs(amplitudes) ** 2, axis=(1, 2), weights=np.broadcast_to(coverage, amplitudes.shape)
+        if proportions is None:
+            mean = self._usual(amplitudes, coverage, changing)
+            contrast = np.sqrt(
+                (np.abs(amplitudes) ** 2).sum(axis=0) / np.maximum((mean**2).sum(axis=0), 1e-30)
             )
-        )
-        contrast = np.sqrt((np.abs(amplitudes) ** 2).sum(axis=0) / max((mean**2).sum(), 1e-30))
-        amplitudes *= mean[:, None, None] * contrast / np.maximum(np.abs(amplitudes), 1e-30)
+        else:
+            mean = np.asarray(proportions)
+            contrast = (mean * np.abs(amplitudes)).sum(axis=0) / np.maximum((mean**2).sum(axis=0), 1e-30)
+        amplitudes *= mean * contrast / np.maximum(np.abs(amplitudes), 1e-30)
         spectrum = np.zeros_like(self.spectrum)
         for amplitude, where in zip(amplitudes, index, strict=True):
             block = fft.fftshift(fft.fft2(amplitude)) * (np.prod(self.size) / amplitude.size)
             _put(spectrum, self.size, *where, block)
         whole = fft.irfft2(spectrum, s=self.size, workers=-1)
         return whole[: self.shape[0], : self.shape[1]], coverage.astype(np.float32)
+
+    def _usual(self, amplitudes, coverage, changing):
+        """Root mean squares of amplitudes: of all, (K, 1, 1), or around each node, (K, M, N)."""
+        power = np.abs(amplitudes) ** 2
+        whole = np.average(power, axis=(1, 2), weights=np.broadcast_to(coverage, power.shape))[:, None, None]
+        if not changing:
+            return np.sqrt(whole)
+        sigma = [_WIDE * self.sigma * n / size for n, size in zip(coverage.shape, self.size, strict=True)]
+        near = _averaged(coverage, sigma)
+        around = np.stack([_averaged(p * coverage, sigma) for p in power])
+        # Far from every place that counts it is that of all.
+        return np.sqrt((around + _FAR * whole) / (near + _FAR))
 
     @property
     def reach(self):
@@ -167,6 +195,10 @@ class LocalWaves:
             at = np.arange(len(index)) * (size / len(index))
             grid.append(at[at < side])
         return grid
+
+
+def _averaged(values, sigma):
+    return ndimage.gaussian_filter(values, sigma, mode="constant")
 
 
 def _halved(size, rows, columns):

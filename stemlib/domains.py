@@ -12,8 +12,7 @@ from stemlib._files import write_atomically
 from stemlib.domain_boundaries import boundary_lines
 from stemlib.domain_crystals import domain_crystal, same_phases
 from stemlib.domain_division import divide
-from stemlib.domain_faults import fault_lines, misfit_map
-from stemlib.domain_refinement import strong_waves
+from stemlib.domain_faults import fault_lines, misfit_map, unexplained_share
 from stemlib.domain_remainders import with_reflections_of_gaps
 from stemlib.domain_segments import NoReflectionsError, cut_segments, working_image
 from stemlib.loop_tables import with_units
@@ -100,10 +99,11 @@ class Domains:
         Share of the local variance, over the median of the domain: 1 is usual. NaN where undecided. Faults show as
         lines, point defects as dots.
         """
+        misfit = misfit_map(self._unexplained, self.working[1])
         return np.where(
             self.labels < 0,
             np.float32(np.nan),
-            _enlarged(self._misfit, self.working[0].factor, self.labels.shape),
+            _enlarged(misfit, self.working[0].factor, self.labels.shape),
         )
 
     @functools.cached_property
@@ -113,12 +113,12 @@ class Domains:
         Stacking faults and antiphase boundaries: on both sides the crystal is the same, so that they are no domains.
         """
         work, labels, _ = self.working
-        lines = fault_lines(self._misfit, labels, work.period)
+        lines = fault_lines(self._unexplained, labels, work.period)
         return [(line + 0.5) * work.factor - 0.5 for line in lines]
 
     @functools.cached_property
-    def _misfit(self):
-        return misfit_map(*self.working)
+    def _unexplained(self):
+        return unexplained_share(*self.working)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``a (px)``, ``area (nm²)``."""
@@ -210,13 +210,13 @@ def find_domains(
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
     work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
-    segments, groups, labels = divide(work, segments, n_domains, descriptor, method, seed)
-    more = with_reflections_of_gaps(work, labels)
+    division = divide(work, segments, n_domains, descriptor, method, seed)
+    more = with_reflections_of_gaps(work, division.gap)
     if more is not None:
-        work = more
-        segments, groups, labels = divide(work, cut_segments(work), n_domains, descriptor, method, seed)
-    working = (work, labels, strong_waves(segments, groups))
-    crystals, labels = _ordered(segments, groups, labels)
+        division = divide(more, cut_segments(more), n_domains, descriptor, method, seed)
+    work, segments, labels = division.work, division.segments, division.labels
+    working = (work, labels, division.waves)
+    crystals, labels = _ordered(segments, division.groups, labels)
     phases = same_phases(crystals, segments)
     if merge_orientations:
         kept = [phases.index(p) for p in range(max(phases) + 1)]

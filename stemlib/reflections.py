@@ -60,7 +60,7 @@ def flatten(image, weights, sigma):
     rows = slice(None, None, max(1, len(image) // 512))
     level = np.float32(np.average(image[rows], weights=weights[rows] + 1e-9))
     flat = (image - level) * weights
-    flat -= _blurred(flat, sigma) / np.maximum(_blurred(weights, sigma), np.float32(1e-3))
+    flat -= blurred(flat, sigma) / np.maximum(blurred(weights, sigma), np.float32(1e-3))
     flat *= weights
     sample = flat[:: max(1, flat.shape[0] // 512), :: max(1, flat.shape[1] // 512)]
     low, high = np.quantile(sample[sample != 0], (0.005, 0.995)) if (sample != 0).any() else (0, 0)
@@ -81,7 +81,7 @@ def even_contrast(flat, sigma):
     -------
     numpy.ndarray, shape (H, W), float32
     """
-    contrast = np.sqrt(np.maximum(_blurred(flat**2, sigma), 0))
+    contrast = np.sqrt(np.maximum(blurred(flat**2, sigma), 0))
     usual = np.quantile(contrast[:: max(1, len(flat) // 512), :: max(1, flat.shape[1] // 512)], 0.8)
     return flat / np.maximum(contrast, np.float32(max(0.5 * usual, 1e-30)))
 
@@ -124,8 +124,8 @@ def find_reflections(flat):
             return best
 
 
-def _blurred(image, sigma):
-    """Gaussian blur, of a reduced image where the Gaussian is broad."""
+def blurred(image, sigma):
+    """Blur an image (H, W) of float32 with a Gaussian, reduced before where the Gaussian is broad."""
     factor = max(1, int(sigma / 4))
     height, width = image.shape
     size = (max(1, round(width / factor)), max(1, round(height / factor)))

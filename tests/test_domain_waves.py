@@ -54,3 +54,29 @@ def test_waves_continue_a_crystal_beyond_where_it_was_measured():
     rebuilt, _ = LocalWaves(image, inside, 12.0).continued(VECTORS)
     assert np.abs(rebuilt - image)[8:-8, 8:60].max() < 0.2
     assert np.corrcoef(rebuilt[8:-8, 64:80].ravel(), image[8:-8, 64:80].ravel())[0, 1] > 0.98
+
+
+def test_a_crystal_is_rebuilt_in_the_proportions_of_another():
+    image = waves_image((96, 128))
+    everywhere = np.ones(image.shape, np.float32)
+    waves = LocalWaves(image, everywhere, 12.0)
+    np.testing.assert_allclose(waves.proportions(VECTORS).ravel(), [0.5, 0.3, 0.2], rtol=0.03)
+    other = np.array([1.0, 0.6, 0.0]).reshape(3, 1, 1)
+    rebuilt, _ = waves.continued(VECTORS, proportions=other)
+    without = LocalWaves(image, everywhere, 12.0).continued(VECTORS[:2])[0]
+    assert np.abs(rebuilt - without)[10:-10, 10:-10].max() < 0.15
+
+
+def test_proportions_that_change_are_followed():
+    y, x = np.mgrid[:128, :400]
+    order = np.where(x < 200, 0.8, 0.2)
+    image = np.cos(2 * np.pi * 0.2 * y) + order * np.cos(2 * np.pi * 0.1 * x)
+    waves = LocalWaves(image.astype(np.float32), np.ones(image.shape, np.float32), 6.0)
+    vectors = [(0.2, 0.0), (0.0, 0.1)]
+    usual = waves.proportions(vectors, changing=True)
+    ratio = usual[1] / usual[0]
+    columns = ratio.shape[1] * np.array([60, 340]) // waves.size[1]
+    assert ratio[ratio.shape[0] // 3, columns[0]] == pytest.approx(0.8, abs=0.1)
+    assert ratio[ratio.shape[0] // 3, columns[1]] == pytest.approx(0.2, abs=0.1)
+    rest = [np.abs(waves.continued(vectors, changing=c)[0] - image)[:, 300:380].mean() for c in (False, True)]
+    assert rest[1] < 0.5 * rest[0]

@@ -26,7 +26,7 @@ def vector(length_nm, angle_deg):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_labels_boundaries_and_number_agree(name):
     scene = domain_image(name, (256, 256), seed=2)
-    wanted = {"single": 1, "three-phases": 3}.get(name, 2)
+    wanted = {"single": 1, "stacking-faults": 1, "three-phases": 3}.get(name, 2)
     assert scene.n_domains == wanted
     assert set(np.unique(scene.labels)) - {-1} == set(range(wanted))
     assert (scene.labels == -1).any() == (name in ("zirconia-twin", "three-phases"))
@@ -167,3 +167,43 @@ def test_same_seed_same_scene():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         domain_image(**({"name": "single", "shape": (32, 32), "seed": 0} | arguments))
+
+
+def test_a_twin_of_cadmium_telluride_is_the_crystal_seen_in_a_mirror():
+    scene = domain_image("sphalerite-twin", (400, 400), rotation_deg=0, jitter_nm=0, dose_per_nm2=1e9, seed=1)
+    (boundary,) = scene.boundaries
+    assert np.ptp(boundary[:, 0]) < 1e-6
+    # The third of the repeat along [11-2] by which the next (111) layer lies aside, and a layer.
+    aside, layer = 0.6482 / np.sqrt(6) / 2 / PIXEL, 0.6482 / np.sqrt(3) / PIXEL
+    for label, side in ((0, -1), (1, 1)):
+        inside = binary_erosion(scene.labels == label, iterations=12)
+        for fault in scene.faults:
+            inside[int(fault[0, 0]) - 40 : int(fault[0, 0]) + 40] = False
+        assert inside.sum() > 2000
+        assert shows(scene.image, [-layer, side * aside], inside) > 0.8
+        assert shows(scene.image, [-layer, -side * aside], inside) < 0.3
+
+
+def test_beyond_a_stacking_fault_the_crystal_is_shifted_not_turned():
+    scene = domain_image("stacking-faults", (400, 400), rotation_deg=0, jitter_nm=0, dose_per_nm2=1e9, seed=3)
+    assert scene.boundaries == []
+    assert len(scene.faults) > 0
+    aside, layer = 0.6482 / np.sqrt(6) / 2 / PIXEL, 0.6482 / np.sqrt(3) / PIXEL
+    away = np.ones(scene.image.shape, bool)
+    for fault in scene.faults:
+        away[max(0, int(fault[0, 0]) - 60) : int(fault[0, 0]) + 60] = False
+    assert shows(scene.image, [-layer, -aside], away) > 0.8
+    row = int(scene.faults[0][0, 0])
+    across = np.zeros_like(away)
+    across[row - 3 * int(layer) : row + 3 * int(layer)] = True
+    assert shows(scene.image, [-layer, -aside], across) < shows(scene.image, [-layer, -aside], away) - 0.1
+
+
+def test_layers_beyond_a_lamella_are_in_antiphase():
+    scene = domain_image("ordered-lamella", (400, 400), rotation_deg=0, jitter_nm=0, dose_per_nm2=1e9, seed=0)
+    lamella = binary_erosion(scene.labels == 1, iterations=12)
+    outside = binary_erosion(scene.labels == 0, iterations=12)
+    # Half a repeat leads from rich layers to poor ones: along y outside the lamella, along x in it.
+    for inside, angle in ((outside, 90), (lamella, 0)):
+        both = [shows(scene.image, vector(0.3875, angle + turn), inside) for turn in (0, 90)]
+        assert both[0] < both[1] - 0.02

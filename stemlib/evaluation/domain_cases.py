@@ -72,6 +72,7 @@ class DomainCase:
             scene.n_domains,
             scene.labels,
             tuple(scene.boundaries),
+            faults=tuple(scene.faults),
             cell_edge=scene.cell_edge,
         )
 

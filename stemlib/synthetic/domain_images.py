@@ -32,6 +32,8 @@ class DomainImage:
         0, 1, ... inside the domains, -1 outside the crystals.
     boundaries : list of numpy.ndarray, shape (N, 2)
         Lines between two domains, (y, x) px; the edges of the crystals are none.
+    faults : list of numpy.ndarray, shape (N, 2)
+        Middles of stacking faults inside a domain, (y, x) px.
     cell_edge : float
         The longest edge of the domains' projected cells, px.
     pixel_size_nm : float
@@ -46,6 +48,7 @@ class DomainImage:
     image: np.ndarray
     labels: np.ndarray
     boundaries: list[np.ndarray]
+    faults: list[np.ndarray]
     cell_edge: float
     pixel_size_nm: float
 
@@ -62,6 +65,7 @@ def domain_image(
     pixel_size_nm=0.02,
     dose_per_nm2=1e7,
     rotation_deg=None,
+    source_fwhm_nm=0.07,
     boundary_tilt_deg=0.0,
     drift_nm=0.0,
     jitter_nm=0.003,
@@ -75,7 +79,8 @@ def domain_image(
     ----------
     name : str
         "zirconia-twin" (a twinned nanoparticle), "grain-boundary", "90-degree", "two-phases", "inversion-twins",
-        "stacking", "three-phases" (with vacuum) or "single": see `stemlib.synthetic.domain_layouts`.
+        "stacking", "three-phases" (with vacuum), "sphalerite-twin", "stacking-faults", "ordered-lamella" or "single":
+        see `stemlib.synthetic.domain_layouts` and `stemlib.synthetic.domain_faulted`.
     shape : tuple of int
         Height and width, px.
     pixel_size_nm : float
@@ -83,6 +88,8 @@ def domain_image(
         Incident electrons.
     rotation_deg : float, optional
         By how much everything is turned, counter-clockwise as seen; at random by default.
+    source_fwhm_nm : float
+        Width of the electron source in the image.
     boundary_tilt_deg : float
         By how much the boundary of two domains leans against the beam: they then lie over each other on both sides
         of it, as far as the thickness says.
@@ -117,7 +124,7 @@ def domain_image(
     rotation = float(rng.uniform(0, 360) if rotation_deg is None else rotation_deg)
     layout = LAYOUTS[name](shape, pixel_size_nm, rotation, rng)
     strongest = max((part.projection for part in layout.parts), key=lambda p: p.strength)
-    sigma_nm = peak_sigma_nm()
+    sigma_nm = peak_sigma_nm(source_fwhm_nm=source_fwhm_nm)
     imaging = dark_field(
         strongest,
         pixel_size_nm,
@@ -141,10 +148,14 @@ def domain_image(
     image, _ = record(at, intensity, shape, imaging, rng, film=film)
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     labels = layout.labels_at(rows, columns - drifted(rows))
-    boundaries = [
-        np.column_stack([line[:, 0], line[:, 1] + drifted(line[:, 0])]) for line in layout.lines(shape)
-    ]
-    return DomainImage(image, labels, boundaries, layout.cell_edge / pixel_size_nm, pixel_size_nm)
+    boundaries, faults = (
+        [
+            np.column_stack([line[:, 0], line[:, 1] + drifted(line[:, 0])])
+            for line in layout.lines(shape, curves)
+        ]
+        for curves in (layout.curves, layout.faults)
+    )
+    return DomainImage(image, labels, boundaries, faults, layout.cell_edge / pixel_size_nm, pixel_size_nm)
 
 
 def _columns(layout, shape, pixel_size_nm, margin, overlap, strength, rng):
@@ -163,7 +174,7 @@ def _columns(layout, shape, pixel_size_nm, margin, overlap, strength, rng):
         share = layout.shares(k, at, overlap) * layout.thickness_at(at)
         height = share * part.projection.intensities(site, rng) * part.projection.strength / strength
         kept = share > _FAINTEST
-        if len(positions) and not overlap:
+        if len(positions) and not overlap and layout.shares_at is None:
             kept &= cKDTree(positions).query(at)[0] > _TOUCHING * spacing
         positions, intensities = np.vstack([positions, at[kept]]), np.append(intensities, height[kept])
     return positions, intensities

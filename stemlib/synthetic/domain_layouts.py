@@ -1,132 +1,14 @@
 """Which crystal lies where in images of several: twins, grains, phases, and single crystals."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from stemlib.synthetic.crystals import Crystal
+from stemlib.synthetic.domain_faulted import ordered_lamella, sphalerite_twin, stacking_faults
+from stemlib.synthetic.domain_parts import Curve, Layout, Part, middle
 from stemlib.synthetic.materials import tmd
-from stemlib.synthetic.projection import Projection, project, projected
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One crystal: its projection, how far it is turned, and where the origin of a cell lies, (y, x) px.
-
-    `mirrored` turns it over in a line along its first translation through the origin.
-    """
-
-    projection: Projection
-    rotation_deg: float
-    origin: np.ndarray
-    mirrored: bool = False
-
-    @property
-    def crystal(self):
-        """The cell as it is drawn."""
-        crystal = self.projection.crystal
-        if not self.mirrored:
-            return crystal
-        return Crystal(crystal.cell * [-1, 1], crystal.sites, crystal.intensities)
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A straight or wavy line: where it passes, its direction, and how far it swings.
-
-    Attributes
-    ----------
-    point : numpy.ndarray, shape (2,)
-        (y, x) px.
-    direction_deg : float
-        Counter-clockwise from +x as seen.
-    swing, wavelength : float
-        Px; no swing is a straight line.
-    """
-
-    point: np.ndarray
-    direction_deg: float
-    swing: float = 0.0
-    wavelength: float = 1.0
-
-    @property
-    def axes(self):
-        """Unit vectors (y, x) along the line and normal to it."""
-        angle = np.radians(self.direction_deg)
-        along = np.array([-np.sin(angle), np.cos(angle)])
-        return along, np.array([along[1], -along[0]])
-
-    def distance(self, y, x):
-        """How far positions are beyond the line, px; negative on its other side."""
-        along, normal = self.axes
-        dy, dx = y - self.point[0], x - self.point[1]
-        s = dy * along[0] + dx * along[1]
-        across = dy * normal[0] + dx * normal[1]
-        return across - self.swing * np.sin(2 * np.pi * s / self.wavelength)
-
-    def line(self, reach, *, start=None):
-        """Its vertices (y, x), two px apart, as far as `reach` on both sides or from `start` on."""
-        along, normal = self.axes
-        s = np.arange(-reach if start is None else start, reach, 2.0)[:, None]
-        return self.point + s * along + self.swing * np.sin(2 * np.pi * s / self.wavelength) * normal
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Several crystals and where each lies.
-
-    Attributes
-    ----------
-    parts : list of Part
-    labels_at : callable
-        (y, x) px -> number of the part, -1 where there is none.
-    curves : list of numpy.ndarray, shape (N, 2)
-        The boundaries, also beyond the crystals.
-    between : Curve or None
-        Of two parts that may lie over each other: part 1 is beyond it.
-    thickness_nm : float
-    profile : callable or None
-        (y, x) px -> thickness over `thickness_nm`, of a particle.
-    """
-
-    parts: list[Part]
-    labels_at: Callable
-    curves: list[np.ndarray] = field(default_factory=list)
-    between: Curve | None = None
-    thickness_nm: float = 0.0
-    profile: Callable | None = None
-
-    @property
-    def cell_edge(self):
-        """Longest edge of all cells, nm."""
-        return max(
-            float(np.linalg.norm(part.crystal.cell, axis=1).max() * part.projection.spacing_nm)
-            for part in self.parts
-        )
-
-    def lines(self, shape):
-        """The boundaries inside the image and the crystals."""
-        inside = []
-        for curve in self.curves:
-            y, x = curve.T
-            kept = (y >= 0) & (x >= 0) & (y <= shape[0] - 1) & (x <= shape[1] - 1)
-            kept &= self.labels_at(y, x) >= 0
-            if kept.any():
-                inside.append(curve[kept])
-        return inside
-
-    def shares(self, k, at, overlap):
-        """How much of the thickness belongs to part k at positions, 0 to 1."""
-        if self.between is None or not overlap:
-            return (self.labels_at(at[:, 0], at[:, 1]) == k).astype(float)
-        beyond = np.clip(self.between.distance(*at.T) / abs(overlap) + 0.5, 0, 1)
-        inside = self.labels_at(at[:, 0], at[:, 1]) >= 0
-        return np.where(inside, beyond if k == 1 else 1 - beyond, 0.0)
-
-    def thickness_at(self, at):
-        """Thickness over the full one at positions."""
-        return 1.0 if self.profile is None else self.profile(at[:, 0], at[:, 1])
+from stemlib.synthetic.projection import project, projected
 
 
 def zirconia_twin(shape, pixel_size_nm, rotation_deg, rng):
@@ -143,7 +25,7 @@ def zirconia_twin(shape, pixel_size_nm, rotation_deg, rng):
     https://doi.org/10.1098/rspa.1964.0112
     """
     crystal = projected("ZrO2")
-    centre = _middle(shape) + rng.uniform(-0.02, 0.02, 2) * min(shape)
+    centre = middle(shape) + rng.uniform(-0.02, 0.02, 2) * min(shape)
     between = Curve(centre + rng.uniform(-0.06, 0.06, 2) * min(shape), rotation_deg)
     parts = [
         Part(crystal, rotation_deg, between.point),
@@ -170,7 +52,7 @@ def grain_boundary(shape, pixel_size_nm, rotation_deg, rng):
         Part(
             crystal,
             rotation_deg + sign * np.degrees(np.arctan(1 / 3)),
-            _middle(shape) + rng.uniform(-9, 9, 2),
+            middle(shape) + rng.uniform(-9, 9, 2),
         )
         for sign in (-1, 1)
     ]
@@ -190,7 +72,7 @@ def two_phases(shape, pixel_size_nm, rotation_deg, rng):
     """A sheet of 1H-MoTe2 that goes on as 1T'-WTe2."""
     between = _wavy(shape, pixel_size_nm, rotation_deg + rng.uniform(-30, 30), rng)
     parts = [
-        Part(project(tmd("MoTe2")), rotation_deg, _middle(shape)),
+        Part(project(tmd("MoTe2")), rotation_deg, middle(shape)),
         Part(projected("WTe2 1T'"), rotation_deg, between.point),
     ]
     return _two_sides(shape, parts, between)
@@ -204,7 +86,7 @@ def inversion_twins(shape, pixel_size_nm, rotation_deg, rng):
     between = _wavy(shape, pixel_size_nm, rotation_deg + rng.uniform(-30, 30), rng, off_centre=0.0)
     crystal = projected("WSe2 monolayer")
     # The first site, W, is in the origin, about which the twin is turned by 180 degrees.
-    parts = [Part(crystal, rotation_deg + turn, _middle(shape)) for turn in (0, 180)]
+    parts = [Part(crystal, rotation_deg + turn, middle(shape)) for turn in (0, 180)]
     return _two_sides(shape, parts, between)
 
 
@@ -212,7 +94,7 @@ def stacking(shape, pixel_size_nm, rotation_deg, rng):
     """A bilayer of MoS2, here 2H and there 3R: the same lattice, other columns."""
     between = _wavy(shape, pixel_size_nm, rotation_deg + rng.uniform(-30, 30), rng)
     parts = [
-        Part(project(tmd("MoS2", layers=2, stacking=stacked)), rotation_deg, _middle(shape))
+        Part(project(tmd("MoS2", layers=2, stacking=stacked)), rotation_deg, middle(shape))
         for stacked in ("2H", "3R")
     ]
     return _two_sides(shape, parts, between)
@@ -220,7 +102,7 @@ def stacking(shape, pixel_size_nm, rotation_deg, rng):
 
 def three_phases(shape, pixel_size_nm, rotation_deg, rng):
     """Sheets of 1H-WSe2, 1T'-WTe2 and 2H-MoTe2 (two layers) that meet in a point, and vacuum in a corner."""
-    point = _middle(shape) + rng.uniform(-0.05, 0.05, 2) * min(shape)
+    point = middle(shape) + rng.uniform(-0.05, 0.05, 2) * min(shape)
     # Counter-clockwise angles at which one sheet ends and the next begins.
     starts = rotation_deg + np.array([0, 120, 240]) + rng.uniform(-12, 12, 3)
     corner = np.array([rng.choice([-0.5, shape[0] - 0.5]), rng.choice([-0.5, shape[1] - 0.5])])
@@ -248,7 +130,7 @@ def single(shape, pixel_size_nm, rotation_deg, rng):
     shear = np.eye(2) + rng.uniform(-0.005, 0.005, (2, 2))
     drawn = crystal.crystal
     sheared = Crystal(drawn.cell @ shear, drawn.sites, drawn.intensities)
-    part = Part(replace(crystal, crystal=sheared), rotation_deg, _middle(shape) + rng.uniform(-9, 9, 2))
+    part = Part(replace(crystal, crystal=sheared), rotation_deg, middle(shape) + rng.uniform(-9, 9, 2))
     return Layout([part], lambda y, x: np.zeros(np.broadcast(y, x).shape, int))
 
 
@@ -260,17 +142,16 @@ LAYOUTS = {
     "inversion-twins": inversion_twins,
     "stacking": stacking,
     "three-phases": three_phases,
+    "sphalerite-twin": sphalerite_twin,
+    "stacking-faults": stacking_faults,
+    "ordered-lamella": ordered_lamella,
     "single": single,
 }
 
 
-def _middle(shape):
-    return (np.array(shape, float) - 1) / 2
-
-
 def _wavy(shape, pixel_size_nm, direction_deg, rng, off_centre=0.06):
     """A line near the middle that swings by about a cell."""
-    point = _middle(shape) + rng.uniform(-off_centre, off_centre, 2) * min(shape)
+    point = middle(shape) + rng.uniform(-off_centre, off_centre, 2) * min(shape)
     return Curve(point, direction_deg, 0.3 / pixel_size_nm, rng.uniform(0.5, 0.9) * min(shape))
 
 

@@ -245,6 +245,29 @@ def monoclinic_zirconia():
     return along_beam(atoms, (0, 0, 1), (1, 0, 0), (0, 1, 0))
 
 
+def cadmium_telluride():
+    """CdTe along [1-10], [11-2] along x and [111] upwards: pairs of Cd and Te columns, 1.6 angstrom apart.
+
+    Returns
+    -------
+    ase.Atoms
+
+    References
+    ----------
+    Zinc blende, F-43m, a 6.482 angstrom: Rabadanov, Verin, Ivanov & Simonov, Crystallogr. Rep. 46, 636 (2001),
+    https://doi.org/10.1134/1.1387130
+
+    Examples
+    --------
+    >>> cadmium_telluride().get_chemical_formula()
+    'Cd6Te6'
+    """
+    atoms = crystal(
+        ("Cd", "Te"), [(0, 0, 0), (0.25, 0.25, 0.25)], spacegroup=216, cellpar=[6.482] * 3 + [90] * 3
+    )
+    return along_beam(atoms, (0.5, 0.5, -1), (1, 1, 1), (0.5, -0.5, 0))
+
+
 def along_beam(atoms, first, second, zone):
     """Cut a crystal anew so that its third cell vector is a zone axis, and turn it along z.
 
@@ -290,4 +313,5 @@ MATERIALS = {
     "LLTO": (lithium_lanthanum_titanate, 100.0),
     "graphene": (graphene_layer, 0.0),
     "ZrO2": (monoclinic_zirconia, 60.0),
+    "CdTe": (cadmium_telluride, 150.0),
 }

@@ -1,0 +1,57 @@
+"""What is no crystal of its own goes to its neighbour: bands along faults, and halves of one crystal."""
+
+import numpy as np
+import pytest
+
+from stemlib.domain_areas import only_crystals
+from stemlib.domain_refinement import strong_waves
+from stemlib.domain_segments import cut_segments, working_image
+from stemlib.synthetic import crystal_image
+
+SIDE = 288
+COLUMNS = np.broadcast_to(np.arange(SIDE), (SIDE, SIDE))
+
+
+def crystal(turn=0, shift=0):
+    image = crystal_image("honeycomb", (SIDE, SIDE + 40), spacing=6, rotation_deg=turn, snr=30, seed=1).image
+    return image[:, shift : shift + SIDE]
+
+
+def kept(image, labels, *, by_powers=True):
+    """Numbers of the labels that stay, each segment in the group of the label where it lies."""
+    work = working_image(image, np.ones(image.shape, bool))
+    segments = cut_segments(work)
+    y, x = (axis.astype(int).clip(0, SIDE - 1) for axis in (segments.waves.rows(), segments.waves.columns()))
+    waves = strong_waves(segments, np.where(segments.usable, labels[np.ix_(y, x)], -1))
+    left = only_crystals(work, segments.waves.sigma, waves, labels, by_powers=by_powers)
+    return sorted(set(np.unique(left)) - {-1})
+
+
+def test_two_grains_stay():
+    labels = (COLUMNS > 150).astype(int)
+    assert kept(np.where(labels, crystal(20), crystal()), labels) == [0, 1]
+
+
+def test_halves_of_one_crystal_become_one_unless_powers_need_not_tell():
+    labels = (COLUMNS > 150).astype(int)
+    assert kept(crystal(), labels) == [0]
+    assert kept(crystal(), labels, by_powers=False) == [0, 1]
+
+
+def test_three_labels_of_two_grains_become_two():
+    labels = (COLUMNS > 90).astype(int) + (COLUMNS > 190)
+    assert len(kept(np.where(labels, crystal(20), crystal()), labels)) == 2
+
+
+@pytest.mark.parametrize("by_powers", [True, False])
+def test_a_band_between_shifted_halves_goes_and_a_lamella_stays(by_powers):
+    band = np.abs(COLUMNS - 150) < 30
+    faulted = np.where(COLUMNS < 135, crystal(), np.where(COLUMNS < 165, crystal(0, 3), crystal(0, 7)))
+    assert kept(np.where(band, crystal(20), crystal()), band.astype(int), by_powers=by_powers) == [0, 1]
+    assert kept(faulted, band.astype(int)) == [0]
+
+
+def test_what_vacuum_surrounds_stays():
+    labels = np.where(np.abs(COLUMNS - 150) < 60, 1, -1)
+    image = np.where(labels == 1, crystal(), 0.05 * np.random.default_rng(0).normal(size=(SIDE, SIDE)))
+    assert kept(image.astype(np.float32), labels) == [1]
