@@ -254,8 +254,7 @@ def cadmium_telluride():
 
     References
     ----------
-    Zinc blende, F-43m, a 6.482 angstrom: Rabadanov, Verin, Ivanov & Simonov, Crystallogr. Rep. 46, 636 (2001),
-    https://doi.org/10.1134/1.1387130
+    Zinc blende, F-43m, a 6.482 angstrom: Rabadanov, Verin, Ivanov & Simonov, Crystallogr. Rep. 46, 636 (2001).
 
     Examples
     --------
