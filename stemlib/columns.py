@@ -74,7 +74,7 @@ def find_columns(
     peaks fitted to the image then give position and intensity. Vacancies stay vacancies where they can be seen: the
     network has learnt from crystals with as many missing and displaced columns as made guessing useless, and a column
     is believed where its own height says so. Near the limit, with columns at a signal-to-noise ratio of 5 to 6.5 in
-    white noise, about one vacancy in 400 is filled in.
+    white noise, about one vacancy in 300 is filled in.
 
     Parameters
     ----------
