@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stemlib.cell_search import find_cell
-from stemlib.domain_mixture import inner
+from stemlib.domain_statistics import inner
 from stemlib.reflections import Reflections
 from stemlib.triplet import find_triplets
 

@@ -7,6 +7,8 @@ from scipy import ndimage
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from stemlib.domain_statistics import discriminant, distance_apart, inner, otsu_threshold
+
 # Scatters within, between the means of two groups that are two domains, among very many segments.
 _LEAST_APART = 5.25
 _FEW = 9.0  # independent segments among which chance makes as much again
@@ -14,12 +16,11 @@ _REACH = 4.0  # segments from the other group, within which a boundary that is s
 _MOST_COMPONENTS = 8
 _LEAST_VARIANCE = 3.0  # of a component, over that of noise
 _SEGMENTS_PER_COMPONENT = 8  # independent ones, or a direction is found in which anything falls in two
-_SHRINKAGE = 0.1  # of the scatter within groups, towards the same in all directions
 _FEWEST = 4  # segments inside a domain
 _BROAD = 0.5  # of the segments inside a domain, in parts of it that are five segments wide and more
 _BLOCK = 5.0  # standard deviations of a window; blocks so large are held out
 _ROUNDS = 8
-_STIFFNESS = 0.5  # as _SHRINKAGE, where all numbers decide
+_STIFFNESS = 0.5  # of the scatter within groups, towards a round one, where all numbers decide
 _LESSONS = 5
 
 
@@ -124,8 +125,8 @@ def separation(grid, first, second):
     both = first | second
     values = grid.components(both)
     label = second[both].astype(int)
-    projected = values @ _direction(values, label)
-    apart = _apart(projected[label == 0], projected[label == 1])
+    projected = values @ discriminant(values, label)
+    apart = distance_apart(projected[label == 0], projected[label == 1])
     return apart / grid.least_apart(both)
 
 
@@ -137,13 +138,6 @@ def discriminant_distance(grid, first, second):
     round_one = np.trace(scatter) / len(scatter) * np.eye(len(scatter))
     scatter = (1 - _STIFFNESS) * scatter + _STIFFNESS * round_one
     return float(np.sqrt(step @ np.linalg.solve(scatter, step)))
-
-
-def inner(labels):
-    """Which places of a map (M, N) have neighbours of their own label only; those of label -1 do not count."""
-    high = ndimage.maximum_filter(labels, 3, mode="nearest")
-    low = ndimage.minimum_filter(np.where(labels < 0, labels.max() + 1, labels), 3, mode="nearest")
-    return (labels >= 0) & (high == labels) & (low == labels)
 
 
 def _natural(grid, members):
@@ -236,7 +230,7 @@ def _settled(trusted, values, members, start):
         label, used = labels[members], inside[members]
         if min((used & (label == 0)).sum(), (used & (label == 1)).sum()) < _FEWEST:
             return None
-        projected = values @ _direction(values[used], label[used])
+        projected = values @ discriminant(values[used], label[used])
         new = (projected > otsu_threshold(projected[used])).astype(int)
         if (new == label).all():
             break
@@ -246,7 +240,7 @@ def _settled(trusted, values, members, start):
     halves = [projected[used & (label == k)] for k in (0, 1)]
     if min(map(len, halves)) < _FEWEST or not all(_is_broad(inside & (labels == k), trusted) for k in (0, 1)):
         return None
-    return _Split(labels, inside, _apart(*halves))
+    return _Split(labels, inside, distance_apart(*halves))
 
 
 def _is_broad(inside, trusted):
@@ -268,8 +262,8 @@ def _held_out(grid, values, members, split):
         fewest = min((learnt & (label == 0)).sum(), (learnt & (label == 1)).sum(), *(g.sum() for g in groups))
         if fewest < _FEWEST - 1:
             return 0.0
-        projected = values @ _direction(values[learnt], label[learnt])
-        apart = _apart(*(projected[g] for g in groups))
+        projected = values @ discriminant(values[learnt], label[learnt])
+        apart = distance_apart(*(projected[g] for g in groups))
         beside = [projected[g & near] for g in groups]
         if min(map(len, beside)):
             step = abs(beside[0].mean() - beside[1].mean())
@@ -285,31 +279,3 @@ def _smoothed(members, label):
     share = [ndimage.uniform_filter((labels == k).astype(float), 3, mode="constant") for k in (0, 1)]
     labels = np.where(members, (share[1] > share[0]).astype(int), -1)
     return labels, inner(labels)
-
-
-def _direction(values, label):
-    """Fisher's linear discriminant of two groups, the scatter within them shrunk towards a round one."""
-    groups = [values[label == k] for k in (0, 1)]
-    rest = np.concatenate([group - group.mean(axis=0) for group in groups])
-    scatter = rest.T @ rest / max(1, len(rest) - 2)
-    round_one = np.trace(scatter) / len(scatter) * np.eye(len(scatter))
-    scatter = (1 - _SHRINKAGE) * scatter + _SHRINKAGE * round_one + 1e-9 * np.eye(len(scatter))
-    return np.linalg.solve(scatter, groups[1].mean(axis=0) - groups[0].mean(axis=0))
-
-
-def _apart(first, second):
-    return float(abs(first.mean() - second.mean()) / np.sqrt((first.var() + second.var()) / 2 + 1e-12))
-
-
-def otsu_threshold(values):
-    """Where numbers fall into two parts of least scatter (Otsu), each of two percent at least."""
-    ordered = np.sort(values)
-    count = len(ordered)
-    left = np.arange(1, count)
-    sums = np.cumsum(ordered)[:-1]
-    between = left * (count - left) * (sums / left - (ordered.sum() - sums) / (count - left)) ** 2
-    least = max(1, int(0.02 * count))
-    between[: least - 1] = -1
-    between[count - least :] = -1
-    best = int(between.argmax())
-    return (ordered[best] + ordered[best + 1]) / 2

@@ -4,7 +4,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.svm import OneClassSVM
 
-from stemlib.domain_mixture import inner, otsu_threshold, separation
+from stemlib.domain_mixture import separation
+from stemlib.domain_statistics import inner, otsu_threshold
 
 _NU = 0.1
 _GAMMA = 0.25  # of the kernel, over the number of components, in scatters of the domain that is learnt

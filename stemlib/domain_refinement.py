@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from stemlib.domain_mixture import inner
 from stemlib.domain_segments import spread_out
+from stemlib.domain_statistics import inner
 from stemlib.domain_waves import LocalWaves
 from stemlib.reflections import blurred
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from stemlib.domain_mixture import discriminant_distance, inner
+from stemlib.domain_mixture import discriminant_distance
 from stemlib.domain_segments import spread_out
+from stemlib.domain_statistics import inner
 from stemlib.reflections import find_reflections
 
 _FEWEST = 3  # segments

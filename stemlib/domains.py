@@ -1,21 +1,13 @@
 """Divide an image into its crystals, phases and twins, without labels: `find_domains`."""
 
-import functools
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
-from scipy import ndimage
 
-from stemlib._files import write_atomically
 from stemlib.domain_boundaries import boundary_lines
 from stemlib.domain_crystals import domain_crystal, same_phases
 from stemlib.domain_division import divide
-from stemlib.domain_faults import fault_lines, misfit_map, unexplained_share
 from stemlib.domain_remainders import with_reflections_of_gaps
+from stemlib.domain_result import Domains, enlarged
 from stemlib.domain_segments import NoReflectionsError, cut_segments, working_image
-from stemlib.loop_tables import with_units
 from stemlib.micrograph import as_micrograph, check_mask
 
 DESCRIPTORS = ("patterson", "triplet")
@@ -24,109 +16,6 @@ SMALLEST_SIDE = 32  # px
 _PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
 _SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
 _SMOOTHING = 0.25  # periods, of the boundaries' lines
-_LENGTHS = ("y", "x", "a", "b")
-
-
-@dataclass(frozen=True, eq=False)
-class Domains:
-    """The domains of one image.
-
-    Parameters
-    ----------
-    labels : numpy.ndarray of int, shape (H, W)
-        Number of each pixel's domain, the largest domain is 0; -1 where it is undecided: vacuum, amorphous, or not
-        looked at.
-    boundaries : list of numpy.ndarray, shape (N, 2)
-        Lines along which two domains meet: vertices (y, x), px.
-    boundary_domains : list of (int, int)
-        The domains on the two sides of each line.
-    crystals : list of stemlib.domain_crystals.DomainCrystal
-        The reflections of each domain, in cycles per px, and its cell.
-    phases : list of int
-        One number for domains that are one crystal in several orientations.
-    window : float
-        Width at half height of the segments that were compared, px.
-    working : tuple
-        What `misfit` is measured on: the image without background, its labels, and the waves of each domain.
-    pixel_size_nm : float or None
-    """
-
-    labels: np.ndarray
-    boundaries: list
-    boundary_domains: list
-    crystals: list
-    phases: list
-    window: float
-    working: tuple
-    pixel_size_nm: float | None
-
-    @property
-    def n_domains(self):
-        """How many domains there are; what is undecided does not count."""
-        return len(self.crystals)
-
-    @functools.cached_property
-    def table(self):
-        """One row per domain: a pandas.DataFrame.
-
-        ``domain``; ``area`` px² and ``share`` of the image; ``n_areas``, connected parts of it; ``y, x`` px, its centre
-        of gravity; ``a, b`` px and ``angle_deg``, its reduced cell as its reflections give it (NaN where they do not);
-        ``orientation_deg``, direction of a, counter-clockwise from +x; ``n_reflections``; ``phase``, one number for
-        domains that are one crystal in several orientations. With a known pixel size ``area_nm2, y_nm, x_nm, a_nm,
-        b_nm``.
-        """
-        rows = []
-        for number, (crystal, phase) in enumerate(zip(self.crystals, self.phases, strict=True)):
-            inside = self.labels == number
-            y, x = (inside.sum(axis=1 - i) @ np.arange(n) / inside.sum() for i, n in enumerate(inside.shape))
-            a, b = crystal.lengths
-            rows.append(
-                {"domain": number, "area": float(inside.sum()), "share": float(inside.mean())}
-                | {"n_areas": int(ndimage.label(inside)[1]), "y": y, "x": x, "a": a, "b": b}
-                | {"angle_deg": crystal.angle_deg, "orientation_deg": crystal.orientation_deg}
-                | {"n_reflections": len(crystal.vectors), "phase": phase}
-            )
-        table = pd.DataFrame(rows)
-        if self.pixel_size_nm is not None:
-            table = table.assign(**{f"{name}_nm": table[name] * self.pixel_size_nm for name in _LENGTHS})
-            table = table.assign(area_nm2=table["area"] * self.pixel_size_nm**2)
-        return table
-
-    @functools.cached_property
-    def misfit(self):
-        """What the domains' crystals leave unexplained around each pixel: (H, W) float32.
-
-        Share of the local variance, over the median of the domain: 1 is usual. NaN where undecided. Faults show as
-        lines, point defects as dots.
-        """
-        misfit = misfit_map(self._unexplained, self.working[1])
-        return np.where(
-            self.labels < 0,
-            np.float32(np.nan),
-            _enlarged(misfit, self.working[0].factor, self.labels.shape),
-        )
-
-    @functools.cached_property
-    def faults(self):
-        """Lines inside a domain along which its crystal is interrupted: a list of arrays (N, 2) of vertices y, x px.
-
-        Stacking faults and antiphase boundaries: on both sides the crystal is the same, so that they are no domains.
-        """
-        work, labels, _ = self.working
-        lines = fault_lines(self._unexplained, labels, work.period)
-        return [(line + 0.5) * work.factor - 0.5 for line in lines]
-
-    @functools.cached_property
-    def _unexplained(self):
-        return unexplained_share(*self.working)
-
-    def to_csv(self, path: str | Path) -> None:
-        """Write the table as CSV with the unit of each column in the header, e.g. ``a (px)``, ``area (nm²)``."""
-        units = {name: f"{name} (px)" for name in _LENGTHS} | {
-            f"{name}_nm": f"{name} (nm)" for name in _LENGTHS
-        }
-        units |= {"orientation_deg": "orientation (deg)"}
-        write_atomically(Path(path), with_units(self.table.rename(columns=units)).to_csv(index=False))
 
 
 def find_domains(
@@ -148,7 +37,8 @@ def find_domains(
     division into two stands only where the groups are apart by several times their scatter, as no smooth change in a
     single crystal makes them: `stemlib.domain_mixture.find_groups` says how far. Narrower windows show narrow domains,
     and where no domain explains the image, it is searched for a crystal once more. Each domain's crystal is continued
-    over its rim, and every pixel goes to the one that explains it best.
+    over its rim, and every pixel goes to the one that explains it best. Bands that windows show along stacking faults
+    are no domains (`stemlib.domain_areas.only_crystals`); the faults are lines, `Domains.faults`.
 
     Parameters
     ----------
@@ -222,7 +112,7 @@ def find_domains(
         kept = [phases.index(p) for p in range(max(phases) + 1)]
         labels = np.where(labels >= 0, np.array(phases)[labels], -1)
         crystals, phases = [crystals[k] for k in kept], list(range(len(kept)))
-    labels = np.where(mask, _enlarged(labels, work.factor, mask.shape), -1)
+    labels = np.where(mask, enlarged(labels, work.factor, mask.shape), -1)
     lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * work.period * work.factor))
     window = 2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * work.factor
     crystals = [crystal.enlarged(work.factor) for crystal in crystals]
@@ -295,11 +185,3 @@ def _ordered(segments, groups, labels):
     number = np.full(len(sizes) + 1, -1)
     number[order] = np.arange(len(order))
     return [domain_crystal(segments, groups, k) for k in order], number[labels]
-
-
-def _enlarged(values, factor, shape):
-    """Values of an image's pixels from those of the reduced image."""
-    if factor == 1:
-        return values
-    values = values.repeat(factor, axis=0).repeat(factor, axis=1)
-    return np.pad(values, [(0, n - m) for n, m in zip(shape, values.shape, strict=True)], mode="edge")

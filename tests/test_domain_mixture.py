@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from stemlib.domain_mixture import SegmentGrid, find_groups, inner
+from stemlib.domain_mixture import SegmentGrid, find_groups
+from stemlib.domain_statistics import inner
 
 SHAPE = (24, 24)
 EVERYWHERE = np.ones(SHAPE, bool)
