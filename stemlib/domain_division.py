@@ -79,11 +79,13 @@ def divide(work, segments, n_domains, descriptor, method, seed):
         grid = _grid(segments, descriptor)
         if method == "one-class":
             groups = find_outliers(grid, n_domains)
-            return _drawn(work, segments, grid, groups, descriptor, n_domains)
+            # Outliers may be several crystals, which no proportions of waves describe.
+            return _drawn(work, segments, grid, groups, n_domains, by_powers=False)
         return _grouped(work, segments, grid, n_domains, descriptor, seed)
 
 
 def _grouped(work, segments, grid, n_domains, descriptor, seed):
+    by_powers = descriptor == "patterson"
     groups = find_groups(grid, seed=seed)
     # Wide windows see small differences, narrow ones see narrow domains: what shows more domains decides.
     fine = cut_segments(work, finer=_FINER)
@@ -94,33 +96,32 @@ def _grouped(work, segments, grid, n_domains, descriptor, seed):
             segments, grid, groups = fine, fine_grid, fine_groups
         if groups.max() + 1 != n_domains:
             groups = find_groups(grid, n_domains, seed=seed)
-        return _drawn(work, segments, grid, groups, descriptor, n_domains)
-    division = _drawn(work, segments, grid, groups, descriptor)
+        return _drawn(work, segments, grid, groups, n_domains, by_powers=by_powers)
+    division = _drawn(work, segments, grid, groups, by_powers=by_powers)
     if fine_groups.max() > groups.max():
-        finer = _drawn(work, fine, fine_grid, fine_groups, descriptor)
+        finer = _drawn(work, fine, fine_grid, fine_groups, by_powers=by_powers)
         division = finer if finer.n_domains > division.n_domains else division
-    return _with_remainders(division, descriptor)
+    return _with_remainders(division, by_powers)
 
 
-def _with_remainders(division, descriptor):
+def _with_remainders(division, by_powers):
     for _ in range(_MOST_ADDED):
         groups = with_remainder(division.grid, division.segments, division.groups, division.gap)
         if groups is None:
             break
-        more = _drawn(division.work, division.segments, division.grid, groups, descriptor)
+        more = _drawn(division.work, division.segments, division.grid, groups, by_powers=by_powers)
         if not (more.labels == groups.max()).any():
             break
         division = more
     return division
 
 
-def _drawn(work, segments, grid, groups, descriptor, n_domains=None):
+def _drawn(work, segments, grid, groups, n_domains=None, *, by_powers):
     """Pixels among the groups; without a given number, none of those that are no crystals of their own."""
     labels = refine_labels(work, segments, groups)
     division = Division(work, segments, grid, groups, labels)
     if n_domains is not None or groups.max() < 1:
         return division
-    by_powers = descriptor == "patterson"
     labels = only_crystals(work, segments.waves.sigma, division.waves, labels, by_powers=by_powers)
     return Division(work, segments, grid, groups, labels)
 
