@@ -7,7 +7,9 @@ were drawn by eye. Accuracy is the share of pixels with the right label, best as
 edge. The other method is that of AtomAI's SlidingFFTNMF (0.8.1), written from its description: windows an eighth of the
 image, a power of two from 32 to 128 px, a quarter apart, Hamming, logarithm of the magnitude, and non-negative matrix
 factorization with as many components as there are domains, of which it is told; vacuum may be one more where that is
-better for it. A pixel gets the strongest component of the nearest window. `find_domains` is told nothing.
+better for it. A pixel gets the strongest component of the nearest window. `find_domains` is told nothing, so its time
+stands beside both: of the factorization that knows the number, trivial with one component, and of that with AtomAI's
+default of four components, which runs where nobody knows it.
 """
 
 import argparse
@@ -51,6 +53,7 @@ CONDITIONS = {
     "sphalerite-twin": {"pixel_size_nm": 0.027, "dose_per_nm2": 1e5, "source_fwhm_nm": 0.12},
     "ordered-lamella": {"pixel_size_nm": 0.036, "dose_per_nm2": 1e5},
 }
+UNTOLD = 4  # components of AtomAI's SlidingFFTNMF by default
 OURS = {
     "patterson": {},
     "triplet": {"descriptor": "triplet"},
@@ -127,18 +130,26 @@ def compared(case):
         labels, seconds = timed(sliding_fft_nmf, image, count)
         tries.append(scored(case, labels, boundary_lines(labels, 1.0)[0]) | {"seconds": seconds})
     result["sliding_fft_nmf"] = max(tries, key=lambda score: score["accuracy"])
-    times = result["sliding_fft_nmf"]["seconds"] / result["patterson"]["seconds"]
-    print(
-        case.name, {k: v["accuracy"] for k, v in result.items() if isinstance(v, dict)}, f"{times:.1f} times"
-    )
+    result["sliding_fft_nmf"]["seconds_untold"] = timed(sliding_fft_nmf, image, UNTOLD)[1]
+    told, untold = (f"{times_faster(result, key):.1f}" for key in ("seconds", "seconds_untold"))
+    accuracies = {k: v["accuracy"] for k, v in result.items() if isinstance(v, dict)}
+    print(case.name, accuracies, f"{told} times as fast, {untold} where the number is not told")
     return result
 
 
+def times_faster(result, key):
+    """How many times as fast the default of `find_domains` is as the other method."""
+    return result["sliding_fft_nmf"][key] / result["patterson"]["seconds"]
+
+
 def compare(cases):
-    """Every image, and how many times faster the default is than the other method, at least and in the median."""
+    """Every image, and how many times as fast the default is as the other method, at least and in the median."""
     results = {case.name: compared(case) for case in cases}
-    times = [r["sliding_fft_nmf"]["seconds"] / r["patterson"]["seconds"] for r in results.values()]
-    return {"images": results, "times_faster": {"median": float(np.median(times)), "least": min(times)}}
+    summary = {"images": results}
+    for name, key in (("times_faster", "seconds"), ("times_faster_untold", "seconds_untold")):
+        times = [times_faster(result, key) for result in results.values()]
+        summary[name] = {"median": float(np.median(times)), "least": min(times)}
+    return summary
 
 
 def real_cases():
