@@ -17,6 +17,7 @@ _MOST_PHASES = 8  # reflections whose phases are measured
 _ALONE = 0.7  # share of the image from which on no second grain is looked for
 _CHANCE_REFLECTIONS = 2  # so few reflections may be accidents
 _STRONG = 60.0  # power over noise from which on a reflection shows where it comes from
+_DIFFUSE = 0.05  # of the strongest reflection's power; what is weaker may belong to a streak
 _APART = 0.6  # overlap of the local amplitudes of reflections of different grains
 _LARGEST_FIT = 0.02  # mean displacement gradient by which a refined cell may still be off
 FEWEST_FITTED = 12  # cells
@@ -166,6 +167,8 @@ def largest_grain(image, mask):
         if grain is not None and (best is None or grain.coverage() > best.coverage()):
             best = grain
     if best is None:
+        best = _grain_of(image, mask, _sharp(reflections))
+    if best is None:
         raise NoLatticeError
     if best.coverage() < _ALONE:
         other = _grain_of(image, mask, find_reflections(flat * best.outside(flat.shape)))
@@ -238,6 +241,12 @@ def _grain_of(image, mask, reflections):
         return None
     # Noise in a narrow band of frequencies has reflections of a kind, but follows no lattice for long.
     return grain if grain.field.strain_rms() < _LARGEST_STRAIN else None
+
+
+def _sharp(reflections):
+    """Those that are no maxima of a streak, into which a line of displaced columns scatters: no lattice has them."""
+    strongest = max(_STRONG, reflections.ratios.max(initial=0.0))
+    return reflections.only(reflections.ratios > _DIFFUSE * strongest)
 
 
 def _parts(flat, mask, reflections):

@@ -1,13 +1,10 @@
-import cv2
 import numpy as np
 import pytest
 
 import stemlib
 from stemlib.cell_fitting import fit_gradient
-from stemlib.cell_search import find_cell, reduce_cell, sublattices, superlattices
-from stemlib.grains import NoLatticeError, largest_grain
-from stemlib.reflections import Reflections
-from stemlib.synthetic import crystal_image, loop_micrograph, random_crystal, render_columns
+from stemlib.cell_search import reduce_cell, sublattices, superlattices
+from stemlib.synthetic import crystal_image, random_crystal, render_columns
 from stemlib.synthetic.crystals import Crystal, lattice_points, named_crystal
 
 
@@ -270,70 +267,6 @@ def test_a_gradient_is_fitted_past_outliers():
     errors = np.sqrt([np.diag(v) for v in variance])
     assert (np.abs(found - gradient) < 4 * errors).all()
     assert errors.max() < 5e-4
-
-
-def nothing_periodic():
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:256, :256]
-    noise = rng.normal(size=(256, 256))
-    blob = np.exp(-((y - 100) ** 2 + (x - 120) ** 2) / 800)
-    columns = rng.uniform(0, 256, (300, 2))
-    return {
-        "noise": noise,
-        "counts": rng.poisson(3, (256, 256)),
-        "constant": np.full((128, 128), 3.0),
-        "blob": blob,
-        "noisy blob": blob + 0.1 * noise,
-        "amorphous": cv2.GaussianBlur(noise, (0, 0), 2),
-        "ramp": x,
-        "disk": blob > 0.5,
-        "stripes": np.cos(2 * np.pi * (x + 0.3 * y) / 10) + 0.1 * noise,
-        "scan lines": noise + 3 * rng.normal(size=(256, 1)),
-        "scattered columns": render_columns(columns, np.ones(300), (256, 256), 2.5) + 0.05 * noise,
-        "dislocation loops": loop_micrograph((256, 256), n_loops=5, seed=0).image,
-    }
-
-
-@pytest.mark.parametrize("image", nothing_periodic().values(), ids=nothing_periodic().keys())
-def test_what_is_not_periodic_is_refused(image):
-    with pytest.raises(ValueError, match="periodic"):
-        stemlib.find_lattice(image)
-
-
-def test_an_image_with_hardly_a_whole_cell_is_refused():
-    image = crystal_image("graphene", (200, 200), spacing=9, vacancies=0.01, seed=1).image
-    with pytest.raises(ValueError, match="about four cells across"):
-        stemlib.find_lattice(image[:40])
-
-
-def test_reflections_that_are_nowhere_in_phase_give_no_cell():
-    vectors = np.array([[0.04, 0.11], [0.07, 0.05]])
-    cell, explained = find_cell(Reflections(vectors, np.full(2, 100.0), 0.005), 11.0)
-    assert cell is None and not explained.any()
-
-
-def test_a_grain_with_few_cells_alike_is_refused():
-    scene = crystal_image("square", (64, 64), spacing=10, snr=1e3, seed=0)
-    grain = largest_grain(scene.image, np.ones(scene.image.shape, bool))
-    samples = grain.samples()
-    samples.cells, samples.values = samples.cells[:11], samples.values[:11]
-    with pytest.raises(NoLatticeError):
-        grain.fit(samples)
-
-
-@pytest.mark.parametrize(
-    "image, arguments, words",
-    [
-        (np.zeros((16, 16)), {}, "16 x 16"),
-        (np.full((64, 64), np.nan), {}, "NaN"),
-        (np.zeros((64, 64, 5)), {}, "axes"),
-        (np.eye(64), {"mask": np.ones((3, 3), bool)}, "mask"),
-        (np.eye(64), {"pixel_size_nm": -1}, "pixel_size_nm=-1"),
-    ],
-)
-def test_bad_input_is_named(image, arguments, words):
-    with pytest.raises(ValueError, match=words):
-        stemlib.find_lattice(image, **arguments)
 
 
 def test_real_images_have_the_cells_of_their_crystals(real_data):
