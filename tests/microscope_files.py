@@ -1,15 +1,18 @@
 """Writers of the formats that RosettaSciIO only reads, as small as its readers accept."""
 
+import json
 import struct
 
+import h5py
 import numpy as np
 
 _DM_TYPE = {"i2": 2, "i4": 3, "u2": 4, "u4": 5, "f4": 6, "f8": 7}
 _DM_IMAGE = {"i2": 1, "f4": 2, "u1": 6, "i4": 7, "u2": 10, "u4": 11, "f8": 12}
 
 
-def write_dm4(path, images, *, scale=1.0, unit="", tags=None):
-    """Write images (H, W) as Gatan's dm4, each with `tags` as its ImageTags."""
+def write_dm(path, images, *, scale=1.0, unit="", tags=None):
+    """Write images (H, W) as Gatan's dm3 or dm4, whichever the path says, each with `tags` as its ImageTags."""
+    version = int(path.suffix[-1])
     listed = []
     for image in images:
         image = np.asarray(image)
@@ -25,30 +28,56 @@ def write_dm4(path, images, *, scale=1.0, unit="", tags=None):
             "PixelDepth": np.int32(image.itemsize),
         }
         listed.append({"ImageData": data, "ImageTags": tags or {}, "Name": "drawn"})
-    root = _dm_group({"ImageList": listed})
-    path.write_bytes(struct.pack(">iqi", 4, len(root) + 16, 1) + root + bytes(8))
+    # Sizes have 4 bytes in dm3, and 8 in dm4, which counts those of each entry too.
+    size = {3: "i", 4: "q"}[version]
+    root = _dm_group({"ImageList": listed}, size)
+    path.write_bytes(struct.pack(f">i{size}i", version, len(root) + 16, 1) + root + bytes(8))
 
 
-def _dm_group(content):
+def _dm_group(content, size):
     items = content.items() if isinstance(content, dict) else [("", item) for item in content]
-    entries = [_dm_entry(name.encode("latin-1"), item) for name, item in items]
-    return struct.pack(">bbq", 1, 0, len(entries)) + b"".join(entries)
+    entries = [_dm_entry(name.encode("latin-1"), item, size) for name, item in items]
+    return struct.pack(f">bb{size}", 1, 0, len(entries)) + b"".join(entries)
 
 
-def _dm_entry(name, item):
+def _dm_entry(name, item, size):
     group = isinstance(item, dict | list)
-    body = _dm_group(item) if group else _dm_data(item)
-    return struct.pack(">bh", 20 if group else 21, len(name)) + name + struct.pack(">q", len(body)) + body
+    body = _dm_group(item, size) if group else _dm_data(item, size)
+    length = struct.pack(">q", len(body)) if size == "q" else b""
+    return struct.pack(">bh", 20 if group else 21, len(name)) + name + length + body
 
 
-def _dm_data(item):
+def _dm_data(item, size):
     if isinstance(item, str):
         item = np.frombuffer(item.encode("utf-16-le"), "<u2")
     array = np.asarray(item)
     kind = _DM_TYPE.get(array.dtype.str[1:], 9)
     info = [kind] if array.ndim == 0 else [20, kind, array.size]
-    head = b"%%%%" + struct.pack(f">{1 + len(info)}q", len(info), *info)
+    head = b"%%%%" + struct.pack(f">{1 + len(info)}{size}", len(info), *info)
     return head + array.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
+def write_velox(path, images, *, pixel_size_m, detectors, voltage=2e5):
+    """Write images (H, W), one of each detector, as the emd that the microscope software Velox makes."""
+    with h5py.File(path, "w") as file:
+        file["Version"] = [json.dumps({"format": "Velox", "version": "11"}).encode()]
+        for number, (image, detector) in enumerate(zip(images, detectors, strict=True)):
+            group = file.create_group(f"Data/Image/{number:032x}")
+            group["Data"] = np.asarray(image)[..., None]
+            size = {"width": f"{pixel_size_m:g}", "height": f"{pixel_size_m:g}"}
+            said = {
+                "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1600000000"}},
+                "BinaryResult": {
+                    "PixelSize": size,
+                    "PixelUnitX": "m",
+                    "Detector": detector,
+                    "DetectorIndex": "0",
+                },
+                "Detectors": {"Detector-0": {"DetectorName": detector}},
+                "Instrument": {"InstrumentClass": "a microscope", "InstrumentModel": "of some kind"},
+                "Optics": {"AccelerationVoltage": f"{voltage:g}"},
+            }
+            group["Metadata"] = np.frombuffer(json.dumps(said).encode() + bytes(64), np.uint8)[:, None]
 
 
 def write_mrc(path, image, *, pixel_size_angstrom):

@@ -34,14 +34,14 @@ def signal(data, scale=0.05, unit="nm"):
 
 def write(path, image, unit="nm", scale=0.05):
     """Write an image in the format of the suffix."""
-    if path.suffix == ".dm4":
-        files.write_dm4(path, [image], scale=scale, unit=unit)
+    if path.suffix in (".dm3", ".dm4"):
+        files.write_dm(path, [image], scale=scale, unit=unit)
     else:
         signal(image, scale, unit).save(path)
 
 
 @pytest.mark.parametrize("dtype", ["i2", "u2", "i4", "u4", "f4"])
-@pytest.mark.parametrize("suffix", ["dm4", "hspy", "zspy", "emd", "tif"])
+@pytest.mark.parametrize("suffix", ["dm3", "dm4", "hspy", "zspy", "emd", "tif"])
 def test_pixels_and_size_survive_in_each_format(tmp_path, grey, suffix, dtype):
     if suffix == "zspy":
         pytest.importorskip("zarr", reason="zspy needs zarr, which is not there for this Python")
@@ -72,9 +72,23 @@ def test_reads_mrc_in_angstrom_and_ser_in_metres(tmp_path, grey):
         assert found.pixel_size_nm == pytest.approx(0.05)
 
 
+def test_reads_the_detectors_of_a_velox_file(tmp_path, grey):
+    path = tmp_path / "a.emd"
+    files.write_velox(path, [grey], pixel_size_m=5e-11, detectors=["HAADF"])
+    found = read(path)
+    assert np.array_equal(found.image, grey)
+    assert found.pixel_size_nm == pytest.approx(0.05)
+    said = [found.metadata[key] for key in ("instrument", "voltage_kv", "detector")]
+    assert said == ["a microscope", 200.0, "HAADF"]
+    files.write_velox(path, [grey, grey + 1], pixel_size_m=5e-11, detectors=["HAADF", "DF4"])
+    with pytest.raises(ValueError, match=r"holds 2 images \(0: 'HAADF' .* 1: 'DF4' .*select="):
+        read(path)
+    assert np.array_equal(read(path, select="DF4").image, grey + 1)
+
+
 def test_each_image_of_a_ser_series_and_of_a_dm4_can_be_chosen(tmp_path, grey):
     files.write_ser(tmp_path / "a.ser", [grey, grey + 1, grey + 2], pixel_size_m=5e-11)
-    files.write_dm4(tmp_path / "a.dm4", [grey, grey + 1, grey + 2], scale=0.05, unit="nm")
+    files.write_dm(tmp_path / "a.dm4", [grey, grey + 1, grey + 2], scale=0.05, unit="nm")
     signal(np.stack([grey, grey + 1, grey + 2])).save(tmp_path / "a.hspy")
     for name in ("a.ser", "a.dm4", "a.hspy"):
         with pytest.raises(ValueError, match=r"holds 3 images .*stemlib\.read\(path, select="):
@@ -89,7 +103,7 @@ def test_each_image_of_a_ser_series_and_of_a_dm4_can_be_chosen(tmp_path, grey):
 def test_metadata_have_one_layout_whatever_the_format(tmp_path, grey):
     scope = {"Microscope Info": {"Voltage": 80000.0}, "DataBar": {"Signal Name": "HAADF"}}
     scope["Microscope Info"]["Name"] = "a microscope"
-    files.write_dm4(tmp_path / "a.dm4", [grey], tags=scope)
+    files.write_dm(tmp_path / "a.dm4", [grey], tags=scope)
     other = signal(grey)
     tem = {"beam_energy": 80.0, "microscope": "a microscope", "Detector": {"name": "HAADF"}}
     other.metadata.add_dictionary({"Acquisition_instrument": {"TEM": tem}})
@@ -116,7 +130,7 @@ def test_metadata_that_are_not_there_are_none(tmp_path, grey):
 
 
 def test_a_signal_tells_the_same_as_the_file_it_was_loaded_from(tmp_path, grey):
-    files.write_dm4(tmp_path / "a.dm4", [grey], scale=50, unit="pm", tags={"DataBar": {"Signal Name": "BF"}})
+    files.write_dm(tmp_path / "a.dm4", [grey], scale=50, unit="pm", tags={"DataBar": {"Signal Name": "BF"}})
     loaded = as_micrograph(hs.load(tmp_path / "a.dm4"))
     own = read(tmp_path / "a.dm4")
     assert np.array_equal(loaded.image, own.image)
@@ -159,7 +173,7 @@ def test_reads_a_compressed_colour_tif_whole(tmp_path):
     assert np.array_equal(read(tmp_path / "a.tif").image, grey)
 
 
-@pytest.mark.parametrize("suffix", ["dm4", "hspy", "emd", "mrc", "ser", "tif", "npy"])
+@pytest.mark.parametrize("suffix", ["dm3", "dm4", "hspy", "emd", "mrc", "ser", "tif", "npy"])
 def test_a_file_cut_anywhere_is_one_clear_error_or_the_whole_image(tmp_path, grey, suffix):
     whole, path = tmp_path / f"whole.{suffix}", tmp_path / f"cut.{suffix}"
     if suffix == "mrc":
