@@ -60,6 +60,23 @@ def compare(name: str, methods: list[str], atomap_python: str | None) -> dict:
     return scores
 
 
+def pooled(images: dict) -> dict:
+    """Return what each finder scores on all labels together, where it has been scored on every image."""
+    result = {}
+    for method in METHODS:
+        if not all(method in scores for scores in images.values()):
+            continue
+        keys = ("n_truth", "n_found", "truth_found", "found_true")
+        counts = {key: sum(scores[method][key] for scores in images.values()) for key in keys}
+        recall, precision = (
+            counts["truth_found"] / counts["n_truth"],
+            counts["found_true"] / counts["n_found"],
+        )
+        f1 = 2 * recall * precision / (recall + precision)
+        result[method] = {**counts, "recall": recall, "precision": precision, "f1": f1}
+    return result
+
+
 def speed_image(side: int) -> np.ndarray:
     """Return a crystal of `side` x `side` px: one drawn piece, repeated."""
     from stemlib.synthetic import crystal_image
@@ -134,6 +151,11 @@ def main() -> None:
         result["images"][name] = {method: scores[method] for method in METHODS if method in scores}
         for method, score in result["images"][name].items():
             print(f"{name:13} {method:13} recall {score['recall']:.4f} precision {score['precision']:.4f}")
+    result["pooled"] = pooled(result["images"])
+    for method, score in result["pooled"].items():
+        print(
+            f"{'all labels':13} {method:13} recall {score['recall']:.4f} precision {score['precision']:.4f}"
+        )
     write_atomically(options.output, json.dumps(result, indent=1) + "\n")
     if "find_columns" in options.methods:
         result["seconds_1024"] = [seconds(threads, options.repeats) for threads in options.threads]
