@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stemlib import domain_areas
 from stemlib.domain_areas import only_crystals
 from stemlib.domain_refinement import strong_waves
 from stemlib.domain_segments import cut_segments, working_image
@@ -49,9 +50,30 @@ def test_a_band_between_shifted_halves_goes_and_a_lamella_stays(by_powers):
     faulted = np.where(COLUMNS < 135, crystal(), np.where(COLUMNS < 165, crystal(0, 3), crystal(0, 7)))
     assert kept(np.where(band, crystal(20), crystal()), band.astype(int), by_powers=by_powers) == [0, 1]
     assert kept(faulted, band.astype(int)) == [0]
+    assert kept(faulted, (~band).astype(int)) == [1]
+
+
+@pytest.mark.parametrize(("half", "numbers"), [(19, [0]), (24, [0, 1])])
+def test_a_lamella_narrower_than_windows_tell_goes(half, numbers):
+    band = np.abs(COLUMNS - 150) < half
+    assert kept(np.where(band, crystal(20), crystal()), band.astype(int)) == numbers
 
 
 def test_what_vacuum_surrounds_stays():
     labels = np.where(np.abs(COLUMNS - 150) < 60, 1, -1)
     image = np.where(labels == 1, crystal(), 0.05 * np.random.default_rng(0).normal(size=(SIDE, SIDE)))
     assert kept(image.astype(np.float32), labels) == [1]
+
+
+@pytest.mark.parametrize(
+    ("half", "gains", "numbers"),
+    [
+        (30, (0.01, 0.03, 0.06), [0]),  # a band: much along its faults, little elsewhere
+        (30, (0.03, 0.03, 0.06), [0, 1]),
+        (70, (0.01, 0.03, 0.06), [0, 1]),  # no band is so broad
+    ],
+)
+def test_a_narrow_area_must_differ_all_over(monkeypatch, half, gains, numbers):
+    monkeypatch.setattr(domain_areas, "_gain", lambda *arguments: gains)
+    band = np.abs(COLUMNS - 144) < half
+    assert kept(crystal(), band.astype(int)) == numbers
