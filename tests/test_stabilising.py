@@ -35,3 +35,9 @@ def test_heights_come_back_and_keep_their_order(empty):
 def test_where_noise_does_not_grow_the_scale_is_that_of_heights():
     scale = Stabiliser.between(0.3, 1.0, 0.2)
     assert scale(np.array([-1.0, 0.5, 1.0])) == pytest.approx([-5.0, 2.5, 5.0])
+
+
+@pytest.mark.parametrize("height", [0.0, -1.0, 0.5])
+def test_variance_grows_only_towards_heights_above_nothing(height):
+    scale = Stabiliser.between(0.1, height, 0.2)
+    assert scale.growth == pytest.approx(0.06 if height > 0 else 0)
