@@ -73,14 +73,8 @@ def measure_heights(image, positions, sigma, spacing):
 
     Parameters
     ----------
-    image : numpy.ndarray, shape (H, W), float32
-        Bright columns.
-    positions : array_like, shape (N, 2)
-        (y, x), px.
-    sigma : float
-        Standard deviation of the peaks, px.
-    spacing : float
-        Distance of neighbouring columns, px.
+    image, positions, sigma, spacing
+        As `fit_heights` takes them.
 
     Returns
     -------

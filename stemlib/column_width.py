@@ -15,9 +15,8 @@ _SHARE = 0.25  # of the votes of look-alikes that must agree on a column
 _RIM = 1.0  # over the spacing: at the image's edge, where columns beyond it reach in
 _SMOOTH = 1.0  # over the spacing: standard deviation over which the background is smoothed
 _MEDIAN = 1.386  # of chi-squared with two degrees of freedom
-_UNCERTAIN = (
-    1.7  # standard error of a fitted place along each axis, times its signal-to-noise ratio, over the width
-)
+# Standard error of a fitted place along each axis, times its signal-to-noise ratio, over the width.
+_UNCERTAIN = 1.7
 
 
 def fit_width(image, positions, sigma, spacing, *, likelihood=None):

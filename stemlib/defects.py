@@ -23,9 +23,8 @@ from stemlib.site_scale import site_scale
 SCHEMES = ("unit-cell", "columns")
 DESCRIPTORS = ("patterson", "contrast", "both")
 SOURCES = ("image", "semantic")
-_USED = (
-    0.4  # of the false alarms allowed: chances learnt from the image they judge are known to a factor of two
-)
+# Of the false alarms allowed: chances learnt from the image that they judge are known to a factor of two.
+_USED = 0.4
 _RIM = 1.0  # spacings from the image's edge in which the semantic image is not like elsewhere: columns are cut off
 _LEAST_COVERED = 0.5  # of the image, before it is said that only a part was judged
 

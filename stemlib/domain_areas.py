@@ -15,9 +15,8 @@ _AVERAGED = 0.7  # periods: and of that over which what they leave is averaged
 _ENOUGH = 12.0  # periods around the deepest place of a large area, which stand for it
 _EVEN = 0.4  # of what a crystal explains more than its neighbour in most of an area, everywhere in it
 _QUANTILES = (0.3, 0.5, 0.7)
-_TOLD_APART = (
-    0.02  # of the local variance: less is no difference. Drawn single crystals reach 0.01, pairs have 0.04
-)
+# Of the local variance: less is no difference. Drawn single crystals reach 0.016 at most, pairs have 0.04.
+_TOLD_APART = 0.02
 _MOST_WAVES = 40
 
 
