@@ -177,8 +177,8 @@ def cut_segments(work, *, finer=1.0):
     apart = _SAME / (2 * np.pi * waves.sigma)
     vectors = work.vectors[spread_out(work.vectors, apart, _MOST_REFLECTIONS)]
     coverage = waves.coverage()
-    amplitudes = np.stack([waves.amplitudes(v) for v in vectors])
-    noise = np.array([waves.noise(v) for v in vectors])[:, None, None] / np.maximum(coverage, 0.05)
+    amplitudes = waves.amplitudes(vectors)
+    noise = waves.noise(vectors)[:, None, None] / np.maximum(coverage, 0.05)
     total = np.maximum(np.abs(amplitudes) ** 2 - noise, 0).sum(axis=0)
     usable = coverage > _COVERED
     strong = np.quantile(total[usable], 0.9) if usable.any() else 0.0

@@ -2,8 +2,11 @@
 
 import functools
 
+import cv2
 import numpy as np
-from scipy import fft, ndimage
+from scipy import fft
+
+from stemlib.domain_spectrum import HalfSpectrum
 
 _REACH = 3.2  # standard deviations of the filter in reciprocal space within which a coarse map keeps it
 _WIDE = 4.0  # windows, in which proportions that change slowly are averaged
@@ -31,7 +34,7 @@ class LocalWaves:
     --------
     >>> y, x = np.mgrid[:96, :96].astype(np.float32)
     >>> waves = LocalWaves(np.cos(2 * np.pi * (0.1 * x + 0.05 * y)), np.ones((96, 96), np.float32), 8.0)
-    >>> middle = waves.amplitudes((0.05, 0.1))[4:-4, 4:-4]
+    >>> middle = waves.amplitudes([(0.05, 0.1)])[0, 4:-4, 4:-4]
     >>> bool(np.allclose(abs(middle), 0.5, atol=0.01))
     True
     """
@@ -41,8 +44,8 @@ class LocalWaves:
         self.sigma = sigma
         # Zeros beyond the edges, so that opposite edges do not see each other.
         self.size = tuple(fft.next_fast_len(n + int(_REACH * sigma), real=True) for n in image.shape)
-        self.spectrum = self._transformed(image * weights)
-        self._shares = self._transformed(weights)
+        self._spectrum = HalfSpectrum.of(image * weights, self.size)
+        self._shares = HalfSpectrum.of(weights, self.size)
         self.share = float(weights.sum())
 
     def rows(self):
@@ -57,37 +60,35 @@ class LocalWaves:
         """Share of the window around each place that lies in the image and counts: (M, N), 0 to 1."""
         return self._coverage
 
-    def amplitudes(self, vector):
-        """Complex amplitude of the wave exp(2 pi i vector . p) around each place, its phase counted from there.
+    def amplitudes(self, vectors):
+        """Complex amplitudes of waves exp(2 pi i q . p) around each place, their phases counted from there.
 
         Parameters
         ----------
-        vector : (float, float)
-            (y, x), cycles per px.
+        vectors : array_like, shape (K, 2)
+            q (y, x), cycles per px.
 
         Returns
         -------
-        numpy.ndarray, shape (M, N), complex
+        numpy.ndarray, shape (K, M, N), complex64
             Where the window is not covered, of what is.
         """
-        return self._coarse(self.spectrum, vector) / np.maximum(self.coverage(), 0.05)
+        return self._coarse(self._spectrum, vectors) / np.maximum(self.coverage(), 0.05)
 
-    def noise(self, vector):
-        """Mean squared amplitude that the noise around a wave has under a whole window."""
-        half = [max(3, round(2.2 / (2 * np.pi * self.sigma) * n)) for n in self.size]
-        index = [np.arange(-h, h + 1) + round(q * n) for h, q, n in zip(half, vector, self.size, strict=True)]
-        power = np.abs(_cut(self.spectrum, self.size, *index)) ** 2
+    def noise(self, vectors):
+        """Mean squared amplitude that the noise around each wave has under a whole window: (K,)."""
+        counts = [2 * max(3, round(2.2 / (2 * np.pi * self.sigma) * n)) + 1 for n in self.size]
+        blocks = self._spectrum.blocks(self._corners(vectors, counts), counts)
+        power = (blocks.real**2 + blocks.imag**2).reshape(len(blocks), -1)
         # The reflection itself fills the upper part; noise is distributed exponentially.
-        floor = np.quantile(power, 0.3) / -np.log(0.7)
-        return float(floor / self.share / (4 * np.pi * self.sigma**2))
+        floor = np.quantile(power, 0.3, axis=1) / -np.log(0.7)
+        return floor / self.share / (4 * np.pi * self.sigma**2)
 
     def proportions(self, vectors, least=0.03, changing=False):
         """Root mean squares of the amplitudes of some waves, (K, 1, 1), or if they are `changing`, (K, M, N)."""
-        coverage = np.maximum(self._fine(self._shares, (0.0, 0.0))[0].real, 0)
-        usual = [
-            self._fine(self.spectrum, v)[0] / np.maximum(coverage, least) * (coverage > 1e-3) for v in vectors
-        ]
-        return self._usual(np.stack(usual), coverage, changing)
+        coverage = self._fine_coverage
+        fields, _ = self._filtered(self._spectrum, vectors, _FINE_REACH)
+        return self._usual(_power(fields) * _over(coverage, least) ** 2, coverage, changing)
 
     def continued(self, vectors, least=0.03, proportions=None, changing=False):
         """Rebuild the image from some waves, each continued with its phase at the rim where nothing counts.
@@ -112,35 +113,32 @@ class LocalWaves:
         coverage : numpy.ndarray, shape (M, N), float32
             On a grid of evenly spaced nodes over the padded image, the first at its first pixel.
         """
-        coverage = np.maximum(self._fine(self._shares, (0.0, 0.0))[0].real, 0)
-        parts = [self._fine(self.spectrum, vector) for vector in vectors]
-        index = [part[1] for part in parts]
-        amplitudes = np.stack([part[0] for part in parts]) / np.maximum(coverage, least) * (coverage > 1e-3)
+        coverage = self._fine_coverage
+        fields, corners = self._filtered(self._spectrum, vectors, _FINE_REACH)
+        over = _over(coverage, least)
+        power = _power(fields) * over**2
+        size = np.sqrt(power)
         if proportions is None:
-            mean = self._usual(amplitudes, coverage, changing)
-            contrast = np.sqrt(
-                (np.abs(amplitudes) ** 2).sum(axis=0) / np.maximum((mean**2).sum(axis=0), 1e-30)
-            )
+            mean = self._usual(power, coverage, changing)
+            contrast = np.sqrt(power.sum(axis=0) / np.maximum((mean**2).sum(axis=0), 1e-30))
         else:
             mean = np.asarray(proportions)
-            contrast = (mean * np.abs(amplitudes)).sum(axis=0) / np.maximum((mean**2).sum(axis=0), 1e-30)
-        amplitudes *= mean * contrast / np.maximum(np.abs(amplitudes), 1e-30)
-        spectrum = np.zeros_like(self.spectrum)
-        for amplitude, where in zip(amplitudes, index, strict=True):
-            block = fft.fftshift(fft.fft2(amplitude)) * (np.prod(self.size) / amplitude.size)
-            _put(spectrum, self.size, *where, block)
-        whole = fft.irfft2(spectrum, s=self.size, workers=-1)
-        return whole[: self.shape[0], : self.shape[1]], coverage.astype(np.float32)
+            contrast = (mean * size).sum(axis=0) / np.maximum((mean**2).sum(axis=0), 1e-30)
+        fields *= mean * (contrast * over) / np.maximum(size, 1e-30)
+        blocks = fft.fft2(fields) * np.float32(np.prod(self.size) / coverage.size)
+        spectrum = HalfSpectrum.empty(self.size)
+        spectrum.add(blocks, corners)
+        return spectrum.image()[: self.shape[0], : self.shape[1]], coverage
 
-    def _usual(self, amplitudes, coverage, changing):
-        """Root mean squares of amplitudes: of all, (K, 1, 1), or around each node, (K, M, N)."""
-        power = np.abs(amplitudes) ** 2
-        whole = np.average(power, axis=(1, 2), weights=np.broadcast_to(coverage, power.shape))[:, None, None]
+    def _usual(self, power, coverage, changing):
+        """Roots of mean squared amplitudes: of all, (K, 1, 1), or around each node, (K, M, N)."""
+        weighted = power * coverage
+        whole = (weighted.sum(axis=(1, 2)) / max(coverage.sum(), 1e-30))[:, None, None]
         if not changing:
             return np.sqrt(whole)
         sigma = [_WIDE * self.sigma * n / size for n, size in zip(coverage.shape, self.size, strict=True)]
         near = _averaged(coverage, sigma)
-        around = np.stack([_averaged(p * coverage, sigma) for p in power])
+        around = np.stack([_averaged(values, sigma) for values in weighted])
         # Far from every place that counts it is that of all.
         return np.sqrt((around + _FAR * whole) / (near + _FAR))
 
@@ -149,75 +147,69 @@ class LocalWaves:
         """Distance of waves, cycles per px, from which on a window tells them apart."""
         return 2.5 / (2 * np.pi * self.sigma)
 
-    def _transformed(self, image):
-        return fft.rfft2(image.astype(np.float32, copy=False), s=self.size, workers=-1)
+    def _counts(self, reach):
+        """Rows and columns of the block of the spectrum that passes the filter."""
+        widths = (int(2 * np.ceil(reach / (2 * np.pi * self.sigma) * n)) + 1 for n in self.size)
+        return [min(n - 1, fft.next_fast_len(width)) for n, width in zip(self.size, widths, strict=True)]
 
-    def _index(self, vector, reach):
-        index = []
-        for q, n in zip(vector, self.size, strict=True):
-            count = min(n, fft.next_fast_len(int(2 * np.ceil(reach / (2 * np.pi * self.sigma) * n)) + 1))
-            index.append(np.arange(count) - count // 2 + round(q * n))
-        return index
+    def _corners(self, vectors, counts):
+        return np.rint(np.multiply(vectors, self.size)).astype(int) - np.array(counts) // 2
 
-    def _filtered(self, spectrum, vector, index):
-        gauss = [
-            np.exp(-0.5 * (2 * np.pi * self.sigma * (i / n - q)) ** 2).astype(np.float32)
-            for i, n, q in zip(index, self.size, vector, strict=True)
-        ]
-        return _cut(spectrum, self.size, *index) * np.outer(*gauss)
+    def _filtered(self, spectrum, vectors, reach):
+        """Fields of waves (K, M, N) on the grid of their blocks, and the blocks' first frequencies (K, 2).
 
-    def _coarse(self, spectrum, vector):
-        index = self._index(vector, _REACH)
-        block = self._filtered(spectrum, vector, index)
-        field = fft.ifft2(fft.ifftshift(block)) * (block.size / np.prod(self.size))
-        rows, columns = self.rows(), self.columns()
-        # The block's middle has become the wave of no frequency.
-        turns = [
-            np.exp(2j * np.pi * i[len(i) // 2] / n * at)
-            for i, n, at in zip(index, self.size, (rows, columns), strict=True)
-        ]
-        return field[: len(rows), : len(columns)] * np.outer(*turns).astype(np.complex64)
+        A field's phases are counted from the wave of its block's first frequency.
+        """
+        counts = self._counts(reach)
+        corners = self._corners(vectors, counts)
+        blocks = spectrum.blocks(corners, counts)
+        for axis, (count, size) in enumerate(zip(counts, self.size, strict=True)):
+            off = (corners[:, axis, None] + np.arange(count)) / size - np.asarray(vectors)[:, axis, None]
+            gauss = np.exp(-0.5 * (2 * np.pi * self.sigma * off) ** 2).astype(np.float32)
+            blocks *= np.expand_dims(gauss, 2 - axis)
+        fields = fft.ifft2(blocks, overwrite_x=True)
+        fields *= np.float32(np.prod(counts) / np.prod(self.size))
+        return fields, corners
 
-    def _fine(self, spectrum, vector):
-        index = self._index(vector, _FINE_REACH)
-        block = self._filtered(spectrum, vector, index)
-        return fft.ifft2(fft.ifftshift(block)) * (block.size / np.prod(self.size)), index
+    def _coarse(self, spectrum, vectors):
+        fields, corners = self._filtered(spectrum, vectors, _REACH)
+        fields = fields[:, : len(self.rows()), : len(self.columns())]
+        for axis, (size, at) in enumerate(zip(self.size, self._grid, strict=True)):
+            turns = np.exp(2j * np.pi * corners[:, axis, None] / size * at).astype(np.complex64)
+            fields *= np.expand_dims(turns, 2 - axis)
+        return fields
 
     @functools.cached_property
     def _coverage(self):
-        return np.clip(np.abs(self._coarse(self._shares, (0.0, 0.0))), 0, 1)
+        return np.clip(np.abs(self._coarse(self._shares, [(0.0, 0.0)])[0]), 0, 1)
+
+    @functools.cached_property
+    def _fine_coverage(self):
+        fields, corners = self._filtered(self._shares, [(0.0, 0.0)], _FINE_REACH)
+        turns = [
+            np.exp(2j * np.pi * first * np.arange(count) / count)
+            for first, count in zip(corners[0], fields[0].shape, strict=True)
+        ]
+        return np.maximum((fields[0] * np.outer(*turns)).real, 0).astype(np.float32)
 
     @functools.cached_property
     def _grid(self):
         """Rows and columns of the maps."""
         grid = []
-        for index, size, side in zip(self._index((0.0, 0.0), _REACH), self.size, self.shape, strict=True):
-            at = np.arange(len(index)) * (size / len(index))
+        for count, size, side in zip(self._counts(_REACH), self.size, self.shape, strict=True):
+            at = np.arange(count) * (size / count)
             grid.append(at[at < side])
         return grid
 
 
+def _power(fields):
+    return fields.real**2 + fields.imag**2
+
+
+def _over(coverage, least):
+    """What amplitudes are multiplied by to be those of what is covered, fading out where hardly anything is."""
+    return (coverage > 1e-3) / np.maximum(coverage, np.float32(least))
+
+
 def _averaged(values, sigma):
-    return ndimage.gaussian_filter(values, sigma, mode="constant")
-
-
-def _halved(size, rows, columns):
-    """Where in the half spectrum of a real image a block lies, and what of it as its conjugate."""
-    column = columns % size[1]
-    mirrored = column > size[1] // 2
-    column = np.where(mirrored, size[1] - column, column)
-    row = np.where(mirrored[None, :], -rows[:, None], rows[:, None]) % size[0]
-    return row, np.broadcast_to(column, row.shape), mirrored
-
-
-def _cut(spectrum, size, rows, columns):
-    row, column, mirrored = _halved(size, rows, columns)
-    block = spectrum[row, column]
-    return np.where(mirrored, np.conj(block), block)
-
-
-def _put(spectrum, size, rows, columns, block):
-    """Add a block and its conjugate on the other side of the origin."""
-    for i, j, values in ((rows, columns, block), (-rows, -columns, np.conj(block))):
-        inside = (j % size[1]) <= size[1] // 2
-        spectrum[np.ix_(i % size[0], j[inside] % size[1])] += values[:, inside]
+    return cv2.GaussianBlur(values, (0, 0), sigma[1], sigmaY=sigma[0], borderType=cv2.BORDER_CONSTANT)

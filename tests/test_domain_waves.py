@@ -23,7 +23,7 @@ def test_amplitudes_are_gaussian_sums_counted_from_their_place(shape, vector):
     image, sigma = waves_image(shape), 7.0
     image = image + np.random.default_rng(3).normal(size=shape).astype(np.float32)
     waves = LocalWaves(image, np.ones(shape, np.float32), sigma)
-    amplitudes = waves.amplitudes(vector)
+    (amplitudes,) = waves.amplitudes([vector])
     y, x = np.mgrid[: shape[0], : shape[1]]
     for i, j in ((4, 5), (3, 2), (0, 0)):
         dy, dx = y - waves.rows()[i], x - waves.columns()[j]
@@ -43,7 +43,7 @@ def test_coverage_is_a_half_at_an_edge_and_a_quarter_in_a_corner():
 def test_the_noise_of_a_window_is_that_of_white_noise():
     noise = np.random.default_rng(0).normal(size=(512, 512)).astype(np.float32)
     waves = LocalWaves(noise, np.ones_like(noise), 12.0)
-    measured = np.mean([waves.noise(v) for v in [(0.1, 0.2), (0.3, 0.1), (-0.2, 0.3), (0.0, 0.4)]])
+    measured = waves.noise([(0.1, 0.2), (0.3, 0.1), (-0.2, 0.3), (0.0, 0.4)]).mean()
     assert measured == pytest.approx(1 / (4 * np.pi * 12.0**2), rel=0.15)
 
 
