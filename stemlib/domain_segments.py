@@ -218,10 +218,9 @@ def _in_triplets(vectors, tolerance):
     """Which reflections add up to zero with others in several ways, as those of a lattice do."""
     total, vectors = len(vectors), vectors[:_MOST_REFLECTIONS]
     indices, _ = find_triplets(vectors, np.ones(len(vectors)), tolerance, most=None)
-    times = np.zeros(len(vectors), int)
-    for triplet in indices:
-        times[np.unique(triplet)] += 1
-    return np.append(times >= _LEAST_TRIPLETS, np.zeros(total - len(vectors), bool))
+    takes_part = np.zeros((len(indices), total), bool)
+    np.put_along_axis(takes_part, indices, True, axis=1)
+    return takes_part.sum(axis=0) >= _LEAST_TRIPLETS
 
 
 def _have_multiples(vectors, tolerance):

@@ -38,22 +38,19 @@ def find_triplets(vectors, strengths, tolerance, *, most=_MOST):
     >>> indices.tolist(), signs.tolist()
     ([[0, 1, 2]], [[1, 1, -1]])
     """
-    count = len(vectors)
-    both = np.vstack([vectors, -vectors])
-    sums = (vectors[:, None] + both).reshape(-1, 2)
-    thirds = cKDTree(both).query_ball_point(-sums, tolerance)
-    found = {}
-    for pair in np.flatnonzero([len(third) for third in thirds]):
-        first, second = divmod(int(pair), 2 * count)
-        for last in thirds[pair]:
-            key = sorted((i % count, 1 if i < count else -1) for i in (first, second, last))
-            # The three opposite reflections say the same.
-            key = max(tuple(key), tuple((i, -s) for i, s in key))
-            found[key] = float(np.prod([strengths[i] for i, _ in key]))
-    best = sorted(found, key=lambda key: (-found[key], key))[:most]
-    indices = np.array([[i for i, _ in key] for key in best], int).reshape(-1, 3)
-    signs = np.array([[s for _, s in key] for key in best], int).reshape(-1, 3)
-    return indices, signs
+    both = np.stack([-vectors, vectors], axis=1).reshape(-1, 2)
+    number, sign = np.arange(len(both)) // 2, np.tile([-1, 1], len(vectors))
+    # The three opposite reflections say the same, so the first is one that is given; the others follow in order.
+    first, second = np.nonzero(number >= np.arange(len(vectors))[:, None])
+    sums = vectors[first] + both[second]
+    zero = cKDTree(-sums).sparse_distance_matrix(cKDTree(both), tolerance, output_type="ndarray")
+    pair, third = zero["i"], zero["j"]
+    ordered = number[third] >= number[second[pair]]
+    pair, third = pair[ordered], third[ordered]
+    indices = np.stack([first[pair], number[second[pair]], number[third]], axis=1)
+    signs = np.stack([np.ones_like(pair), sign[second[pair]], sign[third]], axis=1)
+    best = np.lexsort([third, pair, -strengths[indices].prod(axis=1)])[:most]
+    return indices[best], signs[best]
 
 
 def triplet_features(segments):

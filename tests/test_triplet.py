@@ -1,5 +1,6 @@
 """Triplet phases do not change when a crystal is shifted, and change sign when it is inverted."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,22 @@ def test_triplets_are_those_whose_sum_is_zero_each_once():
     # The largest product of amplitudes comes first.
     assert sorted(indices[0].tolist()) == [0, 1, 2]
     assert len(find_triplets(vectors, np.ones(4), 1e-3, most=1)[0]) == 1
+
+
+def test_triplets_are_all_that_a_search_one_by_one_finds_the_strongest_first():
+    rng = np.random.default_rng(3)
+    indices = np.array([(h, k) for h in range(-2, 3) for k in range(3) if (k, h) > (0, 0)])
+    vectors = indices @ [[0.01, 0.08], [0.09, 0.02]] + rng.normal(scale=1e-4, size=(len(indices), 2))
+    strengths = rng.uniform(1, 2, len(vectors))
+    expected = set()
+    for triplet in itertools.combinations_with_replacement(range(len(vectors)), 3):
+        for signs in itertools.product((1, -1), repeat=2):
+            if np.linalg.norm(np.array([1, *signs]) @ vectors[list(triplet)]) < 1e-3:
+                expected.add((triplet, (1, *signs)))
+    found, signs = find_triplets(vectors, strengths, 1e-3, most=None)
+    assert len(found) == len(expected) > 20
+    assert set(zip(map(tuple, found.tolist()), map(tuple, signs.tolist()), strict=True)) == expected
+    assert (np.diff(strengths[found].prod(axis=1)) <= 0).all()
 
 
 def test_a_shift_changes_nothing():
