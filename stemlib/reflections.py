@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import fft, stats
+from scipy import fft, special
+from scipy.spatial.distance import cdist
 
 _FALSE_PEAKS = 0.02  # noise peaks expected in a spectrum
 _LARGEST_TILE = 2048
@@ -63,7 +64,9 @@ def flatten(image, weights, sigma):
     flat -= blurred(flat, sigma) / np.maximum(blurred(weights, sigma), np.float32(1e-3))
     flat *= weights
     sample = flat[:: max(1, flat.shape[0] // 512), :: max(1, flat.shape[1] // 512)]
-    low, high = np.quantile(sample[sample != 0], (0.005, 0.995)) if (sample != 0).any() else (0, 0)
+    # Of sorted values, quantiles are found several times faster.
+    sample = np.sort(sample[sample != 0])
+    low, high = np.quantile(sample, (0.005, 0.995)) if sample.size else (0, 0)
     # Columns under thick contamination and hot pixels must not outweigh the rest of the image.
     return np.clip(flat, 2 * low, 2 * high, out=flat)
 
@@ -145,10 +148,9 @@ def _spectrum(flat, tile):
     power = np.zeros((tile[0], tile[1] // 2 + 1), np.float32)
     energies = []
     for top in starts[0]:
-        for left in starts[1]:
-            part = flat[top : top + tile[0], left : left + tile[1]] * window
-            energies.append(float(np.vdot(part, part)))
-            wave = fft.rfft2(part, workers=-1)
+        parts = np.stack([flat[top : top + tile[0], left : left + tile[1]] * window for left in starts[1]])
+        energies += [float(np.vdot(part, part)) for part in parts]
+        for wave in fft.rfft2(parts, workers=-1):
             power += wave.real**2 + wave.imag**2
     # Tiles that the mask or vacuum leaves empty average no noise out.
     count = max(1.0, sum(energies) ** 2 / max(float(np.dot(energies, energies)), 1e-30))
@@ -160,17 +162,15 @@ def _peaks(power, tile, count):
     logarithm = np.log(power + np.float32(1e-12 * max(float(power.max()), 1e-30)))
     level = logarithm - _floor(logarithm)
     # Of the power of white noise, exponentially distributed, the median is log 2 of the mean.
-    level += np.float32(np.log(stats.gamma.median(count) / count))
-    height, width = power.shape
-    row, column = np.mgrid[:height, :width].astype(np.float32)
-    qy, qx = (row - height // 2) / tile[0], column / tile[1]
-    threshold = np.log(stats.gamma.isf(_FALSE_PEAKS / power.size, count) / count)
+    level += np.float32(np.log(special.gammaincinv(count, 0.5) / count))
+    threshold = np.log(special.gammainccinv(count, _FALSE_PEAKS / power.size) / count)
     resolution = 1 / min(tile)
     largest = cv2.dilate(logarithm, np.ones((3, 3), np.uint8))
-    is_peak = (logarithm >= largest) & (level > threshold) & (np.hypot(qy, qx) > 2.5 * resolution)
-    is_peak &= (column > 0) | (row > height // 2)
-    at = np.argwhere(is_peak)
-    at = at[np.argsort(-level[is_peak])][: 4 * _MOST_PEAKS]
+    at = np.argwhere((logarithm >= largest) & (level > threshold))
+    row, column = (at - [len(power) // 2, 0]).T
+    far = np.hypot(row / tile[0], column / tile[1]) > 2.5 * resolution
+    at = at[far & ((column > 0) | (row > 0))]
+    at = at[np.argsort(-level[tuple(at.T)])][: 4 * _MOST_PEAKS]
     vectors = _refined(logarithm, at, tile)
     ratios = np.exp(level[tuple(at.T)].astype(float))
     strength = np.exp(logarithm[tuple(at.T)].astype(float))
@@ -199,9 +199,14 @@ def _floor(logarithm):
 def _line_median(values, length):
     """Median over stretches along the first axis, interpolated between them."""
     n = max(1, values.shape[0] // length)
-    stretches = np.array_split(np.arange(values.shape[0]), n)
-    medians = np.stack([np.median(values[s[0] : s[-1] + 1], axis=0) for s in stretches]).astype(np.float32)
+    medians = np.stack([_median(stretch) for stretch in np.array_split(values, n)])
     return cv2.resize(medians, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _median(values):
+    """Median along the first axis, for few values several times faster than NumPy's."""
+    ordered = np.sort(values, axis=0)
+    return (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
 
 
 def _refined(logarithm, at, tile):
@@ -225,7 +230,7 @@ def _refined(logarithm, at, tile):
 
 def _not_a_tail(vectors, power, resolution):
     """Which peaks are more than the tail of a stronger one, which the shape of the crystal spreads around it."""
-    apart = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1) / resolution
+    apart = cdist(vectors, vectors) / resolution
     np.fill_diagonal(apart, np.inf)
     tail = power[None] * 0.3 / np.maximum(apart, 1) ** 2.5
     return (tail < power[:, None]).all(axis=1)
@@ -236,6 +241,6 @@ def _from_scan_lines(vectors, power, resolution):
     copies = np.zeros(len(vectors), bool)
     for sign in (1, -1):
         for half in (0.5, -0.5):
-            off = np.linalg.norm(vectors[:, None] - (sign * vectors[None] + [half, 0]), axis=-1)
+            off = cdist(vectors, sign * vectors + [half, 0])
             copies |= ((off < 1.5 * resolution) & (power[None] > power[:, None])).any(axis=1)
     return copies
