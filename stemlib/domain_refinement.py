@@ -1,34 +1,24 @@
 """From segments to pixels: every pixel goes to the domain whose crystal, continued to it, explains it best."""
 
-import cv2
 import numpy as np
 from scipy import ndimage
 
+from stemlib._distances import depth_in, distance_to
+from stemlib.domain_contest import Contest, decided
 from stemlib.domain_segments import spread_out
 from stemlib.domain_statistics import inner
-from stemlib.domain_waves import LocalWaves
-from stemlib.reflections import blurred
 
 _ROUNDS = 3
 _SETTLED = 1e-3  # share of pixels that change their label
 _UNMOVED = 5e-3  # and that such a change and its consequences leave with another one
 _MOST_WAVES = 24  # that a crystal is rebuilt from
 _LEAST_RATIO = 3.0  # of a wave's power in the domain, over noise
-_COMPARED = 0.4  # periods: standard deviation of the window in which crystals are compared
-_PRESENT = 0.8  # periods: and in which a crystal and none are
-_REACHED = 0.02  # share of a window that must lie in a domain for its crystal to be continued there
-_LEAST_EXPLAINED = 0.05  # of what the crystal usually explains
-_LEAST_SHARE = 0.2  # of the share of the local variance that it usually explains
-_POOR = 0.5  # of that share, where another crystal may be that has some reflections in common
-_FREE = 0.8  # periods: standard deviation of the window in which phases are those of the image
-_MOST_FREE = 40  # waves of all crystals together, compared so
-_NEAR = 3.0  # standard deviations of a segment's window from two domains: there labels may change so
-_MARGIN = 0.01  # of the local variance, which a change has to explain more
 _SEAM = 1.0  # periods: half the width of what is left out along a boundary at most
 _FAULT = 1.7  # and of a fault
 _RICH = 0.5  # of the variance in the crystals
 _SMALLEST = 2.0  # periods squared: smaller areas go to what surrounds them
 _SMALLEST_GAP = 6.0  # and areas of no domain
+_MEDIAN_OF = 20_000  # values at most
 
 
 def refine_labels(work, segments, groups):
@@ -53,31 +43,32 @@ def refine_labels(work, segments, groups):
     numpy.ndarray of int, shape (H, W)
         Of the working image: the groups' numbers, -1 for undecided. A group may have vanished.
     """
-    labels = _spread(_sure(groups), segments, work.flat.shape)
-    variance = blurred(work.flat**2, _PRESENT * work.period)
-    waves = strong_waves(segments, groups)
+    contest = Contest(work, segments.waves.sigma, strong_waves(segments, groups))
+    labels = contest.places(_spread(_sure(groups), segments, work.flat.shape))
     for _ in range(_ROUNDS):
-        before, (best, present) = labels, _reassigned(work, segments.waves.sigma, waves, labels, variance)
+        before, (misfits, best, present) = labels, contest.measured(labels)
         labels = np.where(present, best, -1)
         if (before != labels).mean() < _SETTLED:
             break
-    for _ in range(_ROUNDS if len(waves) > 1 else 0):
-        before = labels
-        freed = _with_free_phases(work, segments.waves.sigma, waves, labels, variance)
+    for _ in range(_ROUNDS if len(contest.waves) > 1 else 0):
+        before, freed = labels, contest.freed(labels)
         if (freed != labels).mean() < _SETTLED:
             break
         labels = freed
         for _ in range(2):
-            best, _ = _reassigned(work, segments.waves.sigma, waves, labels, variance)
+            misfits, best, _ = contest.measured(labels)
             labels = np.where(present, best, -1)
         if (before != labels).mean() < _UNMOVED:
             break
+    best = decided({k: contest.pixels(misfit) for k, misfit in misfits.items()}, work.flat.shape)
+    present = contest.pixels(present.astype(np.float32)) > 0.5
     usable = work.weights > 0
     # The core of a boundary belongs to neither crystal: such a seam goes to the nearer one, a broad gap to none.
     gap = _opened((best < 0) | ~present, _SEAM * work.period) & usable
     # So does a fault several layers thick, which is as rich in contrast as a crystal.
     if gap.any() and not gap[usable].all():
-        rich = variance > _RICH * np.median(variance[usable & ~gap])
+        variance = contest.pixels(contest.variance)
+        rich = variance > _RICH * _median(variance[usable & ~gap])
         gap &= ~rich | _opened(gap, _FAULT * work.period)
     return without_specks(np.where(gap, -1, best), work.period**2, usable)
 
@@ -99,15 +90,9 @@ def poorly_explained(work, sigma, waves, labels):
     numpy.ndarray of bool, shape (H, W)
         Also True where there is no domain.
     """
-    variance = blurred(work.flat**2, _PRESENT * work.period)
-    poor = labels < 0
-    for number, vectors in waves.items():
-        inside = labels == number
-        if inside.any() and len(vectors):
-            rest, _ = _unexplained(work.flat, inside.astype(np.float32), vectors, sigma)
-            share = 1 - blurred(rest, _PRESENT * work.period) / np.maximum(variance, 1e-30)
-            poor |= inside & (share < _POOR * np.median(share[inside]))
-    return poor & (work.weights > 0)
+    contest = Contest(work, sigma, waves)
+    poor = contest.poorly_explained(contest.places(labels))
+    return ((contest.pixels(poor.astype(np.float32)) > 0.5) | (labels < 0)) & (work.weights > 0)
 
 
 def without_specks(labels, area, usable):
@@ -144,70 +129,24 @@ def without_specks(labels, area, usable):
     small |= ~usable
     if small.all() or not small.any():
         return np.where(usable, labels, -1)
-    nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
-    return np.where(usable, labels[tuple(nearest)], -1)
+    # What is nearest to a small area lies beside it.
+    (box,) = ndimage.find_objects(small.astype(np.uint8))
+    box = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
+    nearest = ndimage.distance_transform_edt(small[box], return_distances=False, return_indices=True)
+    result = labels.copy()
+    result[box] = labels[box][tuple(nearest)]
+    return np.where(usable, result, -1)
 
 
-def _with_free_phases(work, sigma, waves, labels, variance):
-    """Labels near boundaries by the proportions of the waves alone, their phases as the image shows them.
-
-    A domain's phases are known best inside its own outline, even where that is drawn too wide: by them alone, it would
-    keep what it has.
-    """
-    numbers = [k for k in waves if (labels == k).any()]
-    if len(numbers) < 2:
-        return labels
-    local = LocalWaves(work.flat, work.weights, _FREE * work.period)
-    vectors = np.vstack([waves[k] for k in numbers])
-    vectors = vectors[spread_out(vectors, local.reach, _MOST_FREE)]
-    best, least = labels, np.full(labels.shape, np.inf, np.float32)
-    own = least.copy()
-    near = np.zeros(labels.shape, int)
-    for k in numbers:
-        inside = (labels == k) & (work.weights > 0)
-        usual = LocalWaves(work.flat, inside.astype(np.float32), local.sigma)
-        crystal, _ = local.continued(vectors, proportions=usual.proportions(vectors, changing=True))
-        rest = blurred((work.flat - crystal) ** 2, _PRESENT * work.period) / np.maximum(variance, 1e-30)
-        own = np.where(labels == k, rest, own)
-        best, least = np.where(rest < least, k, best), np.minimum(rest, least)
-        near += ndimage.distance_transform_edt(labels != k) < _NEAR * sigma
-    return np.where((labels >= 0) & (near > 1) & (least < own - _MARGIN), best, labels)
-
-
-def _reassigned(work, sigma, waves, labels, variance):
-    """One round: measure the waves of each domain inside its outline; which explains a pixel best, and whether well."""
-    best = np.full(labels.shape, np.inf, np.float32)
-    new, present = np.full(labels.shape, -1), np.zeros(labels.shape, bool)
-    for k, vectors in waves.items():
-        inside = (labels == k) & (work.weights > 0)
-        if not inside.any() or not len(vectors):
-            continue
-        rest, reached = _unexplained(work.flat, inside.astype(np.float32), vectors, sigma, changing=True)
-        misfit = np.where(reached, blurred(rest, _COMPARED * work.period), np.inf)
-        closer = misfit < best
-        explained = variance - blurred(rest, _PRESENT * work.period)
-        share = explained / np.maximum(variance, 1e-30)
-        enough = explained > _LEAST_EXPLAINED * np.median(explained[inside])
-        enough &= share > _LEAST_SHARE * np.median(share[inside])
-        new[closer], present[closer] = k, enough[closer]
-        best = np.minimum(best, misfit)
-    return new, present & (work.weights > 0)
-
-
-def _unexplained(flat, inside, vectors, sigma, *, changing=False):
-    """Squared difference of the image and a domain's waves, (H, W), and where these reach."""
-    waves = LocalWaves(flat, inside, sigma)
-    crystal, coverage = waves.continued(vectors, changing=changing)
-    coverage = cv2.resize(coverage, waves.size[::-1], interpolation=cv2.INTER_LINEAR)
-    return (flat - crystal) ** 2, coverage[: flat.shape[0], : flat.shape[1]] > _REACHED
+def _median(values):
+    """Median of many values, of some thousands of them."""
+    return np.median(values[:: 1 + len(values) // _MEDIAN_OF])
 
 
 def _opened(mask, radius):
     """What of a mask is as broad as a disk."""
-    cores = ndimage.distance_transform_edt(np.pad(mask, 1, mode="edge"))[1:-1, 1:-1] > radius
-    if not cores.any():
-        return cores
-    return ndimage.distance_transform_edt(~cores) <= radius
+    cores = depth_in(mask) > radius
+    return distance_to(cores) <= radius
 
 
 def strong_waves(segments, groups):
