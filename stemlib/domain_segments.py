@@ -1,9 +1,11 @@
 """Segments of an image that may show several crystals, and their Patterson functions in terms of reflections."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.distance import cdist
 
 from stemlib.domain_waves import LocalWaves
 from stemlib.grains import reduced
@@ -91,12 +93,12 @@ class LocalSegments:
     usable: np.ndarray
     trusted: np.ndarray
 
-    @property
+    @functools.cached_property
     def powers(self):
         """Squared amplitudes, (K, M, N)."""
         return np.abs(self.amplitudes) ** 2
 
-    @property
+    @functools.cached_property
     def total(self):
         """Power of all reflections above noise, (M, N)."""
         return np.maximum(self.powers - self.noise, 0).sum(axis=0)
@@ -198,20 +200,20 @@ def _coherence(waves, vectors, amplitudes, noise, coverage):
     Nearly 1 in a crystal, half of it at its edge, and 0.15 where the phases of neighbouring windows are random.
     """
     nodes = waves.rows(), waves.columns()
-    sigma = [_WIDER * waves.sigma / n[1] for n in nodes]
-    weight = np.maximum(_averaged(coverage, sigma), 1e-6)
-    kept = whole = 0.0
-    for vector, amplitude, floor in zip(vectors, amplitudes, noise, strict=True):
-        back = np.multiply.outer(*(np.exp(-2j * np.pi * q * n) for q, n in zip(vector, nodes, strict=True)))
-        mean = _averaged(amplitude * back * coverage, sigma) / weight
-        kept = kept + np.abs(mean) ** 2
-        power = np.maximum(np.abs(amplitude) ** 2 - floor, 0)
-        whole = whole + _averaged(power * coverage, sigma) / weight
+    rows, columns = (_averaging(len(n), _WIDER * waves.sigma / n[1]) for n in nodes)
+    weight = np.maximum(rows @ coverage @ columns.T, 1e-6)
+    turns = [np.exp(-2j * np.pi * np.outer(q, n)) for q, n in zip(vectors.T, nodes, strict=True)]
+    in_phase = amplitudes * coverage * turns[0][:, :, None] * turns[1][:, None]
+    parts = np.stack([in_phase.real, in_phase.imag])
+    kept = ((rows @ parts @ columns.T) ** 2).sum(axis=(0, 1)) / weight**2
+    power = np.maximum(np.abs(amplitudes) ** 2 - noise, 0).sum(axis=0)
+    whole = rows @ (power * coverage) @ columns.T / weight
     return kept / np.maximum(whole, 1e-30)
 
 
-def _averaged(values, sigma):
-    return ndimage.gaussian_filter(values, sigma, mode="constant")
+def _averaging(count, sigma):
+    """Matrix (count, count) that averages over a Gaussian along an axis, zeros beyond its ends."""
+    return ndimage.gaussian_filter1d(np.eye(count), sigma, axis=0, mode="constant")
 
 
 def _in_triplets(vectors, tolerance):
@@ -229,9 +231,8 @@ def _have_multiples(vectors, tolerance):
     Those of a superlattice have, as its parent's reflections are among their multiples; slow contrast, and streaks
     between two crystals, have not, though they add up with others by chance.
     """
-    multiples = vectors[:, None] * np.array([2, 3, 4])[:, None]
-    gaps = [np.linalg.norm(multiples[:, :, None] - sign * vectors, axis=-1).min(axis=-1) for sign in (1, -1)]
-    return (np.minimum(*gaps) < tolerance).any(axis=1)
+    others = np.vstack([vectors, -vectors])
+    return np.any([(cdist(n * vectors, others) < tolerance).any(axis=1) for n in (2, 3, 4)], axis=0)
 
 
 def spread_out(vectors, apart, most):
@@ -242,12 +243,12 @@ def spread_out(vectors, apart, most):
     >>> spread_out(np.array([[0.1, 0.0], [-0.11, 0.0], [0.0, 0.1]]), 0.02, 9).tolist()
     [0, 2]
     """
-    kept = []
-    for index, vector in enumerate(vectors):
-        near = vectors[kept]
-        gap = np.minimum(np.linalg.norm(near - vector, axis=1), np.linalg.norm(near + vector, axis=1))
-        if (gap > apart).all():
+    near = np.minimum(cdist(vectors, vectors), cdist(vectors, -vectors)) <= apart
+    free, kept = np.ones(len(vectors), bool), []
+    for index, others in enumerate(near):
+        if free[index]:
             kept.append(index)
+            free &= ~others
         if len(kept) == most:
             break
     return np.array(kept, int)
