@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from stemlib.cell_search import find_cell
 from stemlib.domain_statistics import inner
@@ -97,9 +98,9 @@ def domain_crystal(segments, groups, number):
     power, noise = (values[:, inside].mean(axis=1) for values in (segments.powers, segments.noise))
     order = np.argsort(-power / noise)
     order = order[(power > _LEAST_RATIO * noise)[order]][:_MOST]
-    vectors = np.array([_frequency(segments, k, inside) for k in order]).reshape(-1, 2)
     amplitudes = np.sqrt(np.maximum(power - noise, 0))[order]
     size = max(inside.sum(), 4) * segments.waves.rows()[1] * segments.waves.columns()[1]
+    vectors = _frequencies(segments, order, inside)
     return DomainCrystal(vectors, amplitudes, (power / noise)[order], 1 / np.sqrt(size), inside)
 
 
@@ -128,17 +129,17 @@ def same_phases(crystals, segments):
     return [order.index(n) for n in numbers]
 
 
-def _frequency(segments, index, inside):
-    """A reflection's mean place within a domain, by how its phase goes on from segment to segment."""
-    amplitude, vector = segments.amplitudes[index], segments.vectors[index].copy()
+def _frequencies(segments, order, inside):
+    """Mean places of some reflections within a domain, by how their phases go on from segment to segment."""
+    amplitudes, vectors = segments.amplitudes[order], segments.vectors[order]
     for axis, nodes in enumerate((segments.waves.rows(), segments.waves.columns())):
         if len(nodes) < 2:
             continue
-        before, after = (np.take(amplitude, r, axis) for r in (range(len(nodes) - 1), range(1, len(nodes))))
-        both = np.take(inside, range(len(nodes) - 1), axis) & np.take(inside, range(1, len(nodes)), axis)
-        turn = (after * np.conj(before))[both].sum() * np.exp(-2j * np.pi * vector[axis] * nodes[1])
-        vector[axis] += np.angle(turn) / (2 * np.pi * nodes[1])
-    return vector
+        along, within = np.moveaxis(amplitudes, axis + 1, 1), np.moveaxis(inside, axis, 0)
+        turns = (along[:, 1:] * along[:, :-1].conj() * (within[1:] & within[:-1])).sum(axis=(1, 2))
+        turns = turns * np.exp(-2j * np.pi * vectors[:, axis] * nodes[1])
+        vectors[:, axis] += np.angle(turns) / (2 * np.pi * nodes[1])
+    return vectors
 
 
 def _one_phase(first, second, segments):
@@ -153,24 +154,21 @@ def _one_phase(first, second, segments):
 
 def _turns(first, second):
     """Turns, with a mirror image or without, that bring the strongest reflection of one onto one of the other."""
-    for mirror in (np.eye(2), np.diag([1.0, -1.0])):
-        start = mirror @ first.vectors[0]
-        for other in np.vstack([second.vectors, -second.vectors]):
-            if abs(np.linalg.norm(other) / np.linalg.norm(start) - 1) > _STRETCHED:
-                continue
-            angle = np.arctan2(other[0], other[1]) - np.arctan2(start[0], start[1])
-            if len(mirror) and np.array_equal(mirror, np.eye(2)) and abs(np.degrees(angle)) < _LEAST_TURN_DEG:
-                continue
-            yield np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ mirror
+    others = np.vstack([second.vectors, -second.vectors])
+    stretch = np.linalg.norm(others, axis=1) / np.linalg.norm(first.vectors[0])
+    others = others[np.abs(stretch - 1) <= _STRETCHED]
+    for mirror in ([1.0, 1.0], [1.0, -1.0]):
+        start = first.vectors[0] * mirror
+        for angle in np.arctan2(others[:, 0], others[:, 1]) - np.arctan2(start[0], start[1]):
+            if mirror[1] < 0 or abs(np.degrees(angle)) >= _LEAST_TURN_DEG:
+                sine, cosine = np.sin(angle), np.cos(angle)
+                yield np.array([[cosine, sine], [-sine, cosine]]) * mirror
 
 
 def _distance(first, second, turn, segments):
     """Distance of two lists of amplitudes, each of length 1, after a turn of the first; at most the root of 2."""
     moved = first.vectors @ turn.T
-    gaps = np.minimum(
-        np.linalg.norm(moved[:, None] - second.vectors, axis=-1),
-        np.linalg.norm(moved[:, None] + second.vectors, axis=-1),
-    )
+    gaps = np.minimum(cdist(moved, second.vectors), cdist(moved, -second.vectors))
     limit = _STRETCHED * np.linalg.norm(moved, axis=1) + 0.1 * segments.waves.reach
     a, b = (c.amplitudes / np.linalg.norm(c.amplitudes) for c in (first, second))
     matched = np.zeros((len(a), len(b)), bool)
