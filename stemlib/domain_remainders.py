@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
@@ -37,6 +38,8 @@ def with_reflections_of_gaps(work, gap):
     stemlib.domain_segments.WorkingImage or None
         With the reflections found; None where there are no others.
     """
+    if gap.sum() < _LEAST_AREA * work.period**2:
+        return None
     depth = _depth(gap)
     area = (depth > work.period).sum()
     if area < _LEAST_AREA * work.period**2:
@@ -70,12 +73,14 @@ def with_remainder(grid, segments, groups, gap):
     numpy.ndarray of int, shape (M, N), or None
         The groups with one more; None where there is nothing, or nothing that is unlike the others.
     """
-    depth = _depth(gap)
     rows, columns = (
         np.minimum(nodes.astype(int), size - 1)
         for nodes, size in zip((segments.waves.rows(), segments.waves.columns()), gap.shape, strict=True)
     )
-    left = segments.usable & (depth[np.ix_(rows, columns)] > _DEEP * segments.waves.sigma)
+    left = segments.usable & gap[np.ix_(rows, columns)]
+    if not left.any():
+        return None
+    left &= _depth(gap)[np.ix_(rows, columns)] > _DEEP * segments.waves.sigma
     # Beyond the edge of a crystal windows still show it, faintly.
     total = segments.total
     left &= total > _LEAST_POWER * np.median(total[grid.trusted & (groups >= 0)])
@@ -107,4 +112,4 @@ def _own_power(segments, part, other):
 
 def _depth(gap):
     """How far places are from the nearest one outside a gap, px; the image's edge is none."""
-    return ndimage.distance_transform_edt(np.pad(gap, 1, mode="edge"))[1:-1, 1:-1]
+    return cv2.distanceTransform(gap.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
