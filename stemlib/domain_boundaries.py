@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from skimage.measure import find_contours
 
-_REACH = 5.0  # standard deviations of a Gaussian, no less than it is cut off at
+_REACH = 4.0  # standard deviations, at which OpenCV cuts a Gaussian off, but for a pixel
 
 
 def boundary_lines(labels, smoothing):
@@ -38,7 +38,7 @@ def boundary_lines(labels, smoothing):
     for first, second in _neighbours(labels):
         box = _extent((labels == first) | (labels == second))
         one, other = (labels[box] == k for k in (first, second))
-        place = _meeting(one, other, math.ceil(_REACH * smoothing))
+        place = _meeting(one, other, math.ceil(_REACH * smoothing) + 1)
         one, other = one[place], other[place]
         share = _share(one, other, smoothing)
         start = [outer.start + inner.start for outer, inner in zip(box, place, strict=True)]

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
+from stemlib._median import median
 from stemlib.domain_waves import LocalWaves
 from stemlib.grains import reduced
 from stemlib.reflections import find_reflections, flatten
@@ -202,7 +203,10 @@ def _coherence(waves, vectors, amplitudes, noise, coverage):
     nodes = waves.rows(), waves.columns()
     rows, columns = (_averaging(len(n), _WIDER * waves.sigma / n[1]) for n in nodes)
     weight = np.maximum(rows @ coverage @ columns.T, 1e-6)
-    turns = [np.exp(-2j * np.pi * np.outer(q, n)) for q, n in zip(vectors.T, nodes, strict=True)]
+    turns = [
+        np.exp(-2j * np.pi * np.outer(q, n)).astype(np.complex64)
+        for q, n in zip(vectors.T, nodes, strict=True)
+    ]
     in_phase = amplitudes * coverage * turns[0][:, :, None] * turns[1][:, None]
     parts = np.stack([in_phase.real, in_phase.imag])
     kept = ((rows @ parts @ columns.T) ** 2).sum(axis=(0, 1)) / weight**2
@@ -213,7 +217,7 @@ def _coherence(waves, vectors, amplitudes, noise, coverage):
 
 def _averaging(count, sigma):
     """Matrix (count, count) that averages over a Gaussian along an axis, zeros beyond its ends."""
-    return ndimage.gaussian_filter1d(np.eye(count), sigma, axis=0, mode="constant")
+    return ndimage.gaussian_filter1d(np.eye(count, dtype=np.float32), sigma, axis=0, mode="constant")
 
 
 def _in_triplets(vectors, tolerance):
@@ -275,9 +279,9 @@ def patterson_features(segments):
     total = np.maximum(segments.total[segments.usable], 1e-30)
     power = segments.powers[:, segments.usable] / total
     noise = segments.noise[:, segments.usable] / total
-    usual = np.quantile(power, 0.95, axis=1, keepdims=True)
-    floor = np.maximum(_NOISE_FLOOR * np.median(noise, axis=1, keepdims=True), _RELATIVE_FLOOR * usual)
+    usual = np.quantile(np.sort(power, axis=1), 0.95, axis=1)[:, None]
+    floor = np.maximum(_NOISE_FLOOR * median(noise, 1)[:, None], _RELATIVE_FLOOR * usual)
     logarithm = 0.5 * np.log((power + floor) / (usual + floor))
     variance = (2 * power * noise + noise**2) / (2 * (power + floor)) ** 2
-    scatter = np.sqrt(np.median(variance, axis=1, keepdims=True) + _SCATTER**2)
+    scatter = np.sqrt(median(variance, 1)[:, None] + _SCATTER**2)
     return (logarithm / scatter).T

@@ -7,6 +7,8 @@ import numpy as np
 from scipy import fft, special
 from scipy.spatial.distance import cdist
 
+from stemlib._median import median
+
 _FALSE_PEAKS = 0.02  # noise peaks expected in a spectrum
 _LARGEST_TILE = 2048
 _SMALLEST_TILE = 128
@@ -199,14 +201,8 @@ def _floor(logarithm):
 def _line_median(values, length):
     """Median over stretches along the first axis, interpolated between them."""
     n = max(1, values.shape[0] // length)
-    medians = np.stack([_median(stretch) for stretch in np.array_split(values, n)])
+    medians = np.stack([median(stretch, 0) for stretch in np.array_split(values, n)])
     return cv2.resize(medians, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def _median(values):
-    """Median along the first axis, for few values several times faster than NumPy's."""
-    ordered = np.sort(values, axis=0)
-    return (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
 
 
 def _refined(logarithm, at, tile):
