@@ -2,6 +2,7 @@
 
 import functools
 
+import cv2
 import numpy as np
 from scipy import fft
 
@@ -10,6 +11,7 @@ from stemlib.domain_spectrum import HalfSpectrum
 _REACH = 3.2  # standard deviations of the filter in reciprocal space within which a coarse map keeps it
 _WIDE = 4.0  # windows, in which proportions that change slowly are averaged
 _FAR = 0.02  # share of such a window below which those of all places count more
+_EXACT = 0.25  # windows: averages over so little are as good as pixels
 _FINE_REACH = 4.5  # and one that is divided by the coverage before it goes back to an image
 
 
@@ -44,7 +46,7 @@ class LocalWaves:
         # Zeros beyond the edges, so that opposite edges do not see each other.
         self.size = tuple(fft.next_fast_len(n + int(_REACH * sigma), real=True) for n in image.shape)
         self._spectrum = HalfSpectrum.of(image * weights, self.size)
-        self._shares = HalfSpectrum.of(weights, self.size)
+        self._weights = weights
         self.share = float(weights.sum())
 
     def rows(self):
@@ -182,16 +184,28 @@ class LocalWaves:
 
     @functools.cached_property
     def _coverage(self):
-        return np.clip(np.abs(self._coarse(self._shares, [(0.0, 0.0)])[0]), 0, 1)
+        return np.clip(self._covered(self._grid), 0, 1)
 
     @functools.cached_property
     def _fine_coverage(self):
-        fields, corners = self._filtered(self._shares, [(0.0, 0.0)], _FINE_REACH)
-        turns = [
-            np.exp(2j * np.pi * first * np.arange(count) / count)
-            for first, count in zip(corners[0], fields[0].shape, strict=True)
-        ]
-        return np.maximum((fields[0] * np.outer(*turns)).real, 0).astype(np.float32)
+        grid = (
+            np.arange(n) * (size / n) for n, size in zip(self._counts(_FINE_REACH), self.size, strict=True)
+        )
+        return self._covered(grid)
+
+    def _covered(self, grid):
+        """The weights under a window around each node of a grid: (M, N), float32."""
+        step = max(1, int(_EXACT * self.sigma))
+        count = [-(-n // step) for n in self.shape]
+        weights = cv2.resize(self._weights, count[::-1], interpolation=cv2.INTER_AREA)
+        windows = []
+        for nodes, n, side, size in zip(grid, count, self.shape, self.size, strict=True):
+            apart = np.subtract.outer(nodes, (np.arange(n) + 0.5) * (side / n) - 0.5)
+            # The last nodes beyond the image stand before its beginning.
+            apart = (apart + size / 2) % size - size / 2
+            gauss = np.exp(-0.5 * (apart / self.sigma) ** 2) * (side / n / (np.sqrt(2 * np.pi) * self.sigma))
+            windows.append(gauss.astype(np.float32))
+        return windows[0] @ weights @ windows[1].T
 
     @functools.cached_property
     def _grid(self):
