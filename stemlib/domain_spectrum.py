@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import fft
 
+_LARGE = 2**20  # px
+
 
 class HalfSpectrum:
     """Fourier transform of a real image, of which blocks are read, and to which blocks are added.
@@ -31,7 +33,7 @@ class HalfSpectrum:
     @classmethod
     def of(cls, image, size):
         """Transform an image, with zeros added up to a size."""
-        return cls(fft.rfft2(image.astype(np.float32, copy=False), s=size, workers=-1), size)
+        return cls(fft.rfft2(image.astype(np.float32, copy=False), s=size, workers=_workers(size)), size)
 
     @classmethod
     def empty(cls, size):
@@ -40,7 +42,7 @@ class HalfSpectrum:
 
     def image(self):
         """Transform back: (H, W) float32."""
-        return fft.irfft2(self.values, s=self.size, workers=-1)
+        return fft.irfft2(self.values, s=self.size, workers=_workers(self.size))
 
     def blocks(self, corners, shape):
         """Read blocks of one shape.
@@ -97,6 +99,11 @@ class HalfSpectrum:
             yield np.s_[below:inside], np.s_[left + below : left + inside], False
         if inside < count:
             yield np.s_[inside:], np.s_[width - left - inside : width - left - count : -1], True
+
+
+def _workers(size):
+    """Threads for one transform: for a small one they cost more than they save."""
+    return -1 if np.prod(size) > _LARGE else 1
 
 
 def _in_the_half(corner, shape):
