@@ -151,8 +151,9 @@ def _spectrum(flat, tile):
     energies = []
     for top in starts[0]:
         parts = np.stack([flat[top : top + tile[0], left : left + tile[1]] * window for left in starts[1]])
-        energies += [float(np.vdot(part, part)) for part in parts]
-        for wave in fft.rfft2(parts, workers=-1):
+        energy = np.array([np.vdot(part, part) for part in parts])
+        energies += energy.tolist()
+        for wave in fft.rfft2(parts[energy > 0], workers=-1):
             power += wave.real**2 + wave.imag**2
     # Tiles that the mask or vacuum leaves empty average no noise out.
     count = max(1.0, sum(energies) ** 2 / max(float(np.dot(energies, energies)), 1e-30))
