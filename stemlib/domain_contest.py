@@ -117,6 +117,11 @@ class Contest:
         """Values (H, W) of pixels, from those (M, N) of places."""
         return cv2.resize(values, self.work.flat.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
+    def area(self, where):
+        """Area (H, W) of pixels, from that (M, N) of places, without their corners in its outline."""
+        smooth = cv2.GaussianBlur(where.astype(np.float32), (0, 0), 1.0, borderType=cv2.BORDER_REFLECT)
+        return self.pixels(smooth) > 0.5
+
     def _with_proportions_of(self, inside, local, vectors):
         """Share of the variance that waves leave unexplained in the proportions of a domain: (M, N)."""
         usual = LocalWaves(self.work.flat, self._mask(inside & self.usable), local.sigma)

@@ -61,7 +61,7 @@ def refine_labels(work, segments, groups):
         if (before != labels).mean() < _UNMOVED:
             break
     best = decided({k: contest.pixels(misfit) for k, misfit in misfits.items()}, work.flat.shape)
-    present = contest.pixels(present.astype(np.float32)) > 0.5
+    present = contest.area(present)
     usable = work.weights > 0
     # The core of a boundary belongs to neither crystal: such a seam goes to the nearer one, a broad gap to none.
     gap = _opened((best < 0) | ~present, _SEAM * work.period) & usable
@@ -92,7 +92,7 @@ def poorly_explained(work, sigma, waves, labels):
     """
     contest = Contest(work, sigma, waves)
     poor = contest.poorly_explained(contest.places(labels))
-    return ((contest.pixels(poor.astype(np.float32)) > 0.5) | (labels < 0)) & (work.weights > 0)
+    return (contest.area(poor) | (labels < 0)) & (work.weights > 0)
 
 
 def without_specks(labels, area, usable):

@@ -53,7 +53,7 @@ def test_proportions_alone_move_a_boundary(contest, drawn):
 
 def test_a_crystal_without_waves_is_poorly_explained(contest):
     poor = contest.poorly_explained(contest.places(TRUTH))
-    poor = contest.pixels(poor.astype(np.float32)) > 0.5
+    poor = contest.area(poor)
     assert poor[112:148, 32:68].mean() > 0.9
     assert poor[:80, 20:130].mean() < 0.02
 
