@@ -1,34 +1,21 @@
 """Group segments into domains, and say how many groups there are."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import ndimage
 from sklearn.cluster import KMeans
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from stemlib.domain_statistics import discriminant, distance_apart, inner, otsu_threshold
+from stemlib.domain_halves import FEWEST, halve
+from stemlib.domain_statistics import Moments, distance_apart, inner, shrunk
 
 # Scatters within, between the means of two groups that are two domains, among very many segments.
 _LEAST_APART = 5.25
 _FEW = 9.0  # independent segments among which chance makes as much again
-_REACH = 4.0  # segments from the other group, within which a boundary that is sharp is passed
 _MOST_COMPONENTS = 8
 _LEAST_VARIANCE = 3.0  # of a component, over that of noise
 _SEGMENTS_PER_COMPONENT = 8  # independent ones, or a direction is found in which anything falls in two
-_FEWEST = 4  # segments inside a domain
-_BROAD = 0.5  # of the segments inside a domain, in parts of it that are five segments wide and more
 _BLOCK = 5.0  # standard deviations of a window; blocks so large are held out
-_ROUNDS = 8
 _STIFFNESS = 0.5  # of the scatter within groups, towards a round one, where all numbers decide
 _LESSONS = 5
-
-
-@dataclass(frozen=True, eq=False)
-class _Split:
-    labels: np.ndarray  # (M, N): 0, 1, or -1 outside
-    inside: np.ndarray  # (M, N) bool: all neighbours are of the same group
-    apart: float
 
 
 class SegmentGrid:
@@ -61,8 +48,8 @@ class SegmentGrid:
     def components(self, members):
         """Principal components of some segments (M, N), those that stand out of noise and are not too many: (n, C)."""
         values = self.features[members]
-        values = values - np.median(values, axis=0)
-        variance, directions = np.linalg.eigh(np.atleast_2d(np.cov(values.T)))
+        values = values - values.mean(axis=0)
+        variance, directions = np.linalg.eigh(values.T @ values / max(1, len(values) - 1))
         room = int(len(values) * self.independent / _SEGMENTS_PER_COMPONENT)
         count = int(np.clip((variance > _LEAST_VARIANCE).sum(), 1, np.clip(room, 2, _MOST_COMPONENTS)))
         return values @ directions[:, ::-1][:, :count]
@@ -124,10 +111,9 @@ def separation(grid, first, second):
     """How far two groups of segments (M, N), both True inside, are apart, over what two domains must be at least."""
     both = first | second
     values = grid.components(both)
-    label = second[both].astype(int)
-    projected = values @ discriminant(values, label)
-    apart = distance_apart(projected[label == 0], projected[label == 1])
-    return apart / grid.least_apart(both)
+    groups = first[both], second[both]
+    projected = values @ Moments(values).discriminants(*groups)
+    return float(distance_apart(projected, *groups)) / grid.least_apart(both)
 
 
 def discriminant_distance(grid, first, second):
@@ -135,9 +121,7 @@ def discriminant_distance(grid, first, second):
     values, few = grid.features[first], grid.features[second]
     step = few.mean(axis=0) - values.mean(axis=0)
     scatter = np.atleast_2d(np.cov(values.T)) if len(values) > 1 else np.eye(len(step))
-    round_one = np.trace(scatter) / len(scatter) * np.eye(len(scatter))
-    scatter = (1 - _STIFFNESS) * scatter + _STIFFNESS * round_one
-    return float(np.sqrt(step @ np.linalg.solve(scatter, step)))
+    return float(np.sqrt(step @ np.linalg.solve(shrunk(scatter, _STIFFNESS), step)))
 
 
 def _natural(grid, members):
@@ -145,11 +129,11 @@ def _natural(grid, members):
     done, waiting = [], [members]
     while waiting:
         part = waiting.pop()
-        split = _split(grid, part, held_out=True)
-        if split is None or split.apart < grid.least_apart(part):
+        halves = halve(grid, part, held_out=True)
+        if halves is None or halves.apart < grid.least_apart(part):
             done.append(part)
         else:
-            waiting += [split.inside & (split.labels == k) for k in (0, 1)]
+            waiting += halves.inside
     # A direction that divides one pair of domains well may cut through a third one.
     while len(done) > 1:
         pairs = [(separation(grid, done[i], done[j]), i, j) for i in range(len(done)) for j in range(i)]
@@ -162,14 +146,13 @@ def _natural(grid, members):
 
 def _forced(grid, members, n_groups, seed):
     """Inner segments of a given number of groups: the widest divisions first."""
-    leaves = [(members, _split(grid, members, held_out=False))]
+    leaves = [(members, halve(grid, members, held_out=False))]
     while len(leaves) < n_groups:
         index = max(range(len(leaves)), key=lambda i: leaves[i][1].apart if leaves[i][1] else -1.0)
-        part, split = leaves[index]
-        if split is None:
+        halves = leaves[index][1]
+        if halves is None:
             return _partition(grid, members, n_groups, seed)
-        halves = [split.inside & (split.labels == k) for k in (0, 1)]
-        leaves[index : index + 1] = [(half, _split(grid, half, held_out=False)) for half in halves]
+        leaves[index : index + 1] = [(half, halve(grid, half, held_out=False)) for half in halves.inside]
     return [part for part, _ in leaves]
 
 
@@ -190,14 +173,11 @@ def _classified(grid, leaves):
     nearest = ndimage.distance_transform_edt(~taught, return_distances=False, return_indices=True)
     labels = np.where(grid.usable, target[tuple(nearest)], -1)
     for _ in range(_LESSONS if len(leaves) > 1 else 0):
-        machine = LinearDiscriminantAnalysis(
-            solver="lsqr", shrinkage=_STIFFNESS, priors=np.full(len(leaves), 1 / len(leaves))
-        )
-        machine.fit(grid.features[taught], target[taught])
+        scores = _scores(grid.features[grid.usable], taught[grid.usable], target[grid.usable], len(leaves))
         target = np.full(labels.shape, -1)
-        target[grid.usable] = machine.predict(grid.features[grid.usable])
+        target[grid.usable] = scores.argmax(axis=1)
         taught = inner(target) & grid.trusted
-        if np.bincount(target[taught], minlength=len(leaves)).min() < _FEWEST:
+        if np.bincount(target[taught], minlength=len(leaves)).min() < FEWEST:
             break
         before, labels = labels, target
         if (labels == before).all():
@@ -205,77 +185,11 @@ def _classified(grid, leaves):
     return labels
 
 
-def _split(grid, members, *, held_out):
-    """The division of some segments in two that are most apart, or None."""
-    if members.sum() < 2 * _FEWEST:
-        return None
-    values = grid.components(members)
-    unit = values / np.maximum(values.std(axis=0), 1e-9)
-    pairs = [
-        unit[:, i] + sign * unit[:, j] for i in range(unit.shape[1]) for j in range(i) for sign in (1, -1)
-    ]
-    found = [_settled(grid.trusted, values, members, start) for start in [*unit.T, *pairs]]
-    found = [split for split in found if split is not None]
-    if not found:
-        return None
-    best = max(found, key=lambda split: split.apart)
-    return _Split(best.labels, best.inside, _held_out(grid, values, members, best)) if held_out else best
-
-
-def _settled(trusted, values, members, start):
-    """Divide along a direction, and turn the direction to where the two groups are most apart, until both agree."""
-    label = (start > otsu_threshold(start)).astype(int)
-    for _ in range(_ROUNDS):
-        labels, inside = _smoothed(members, label)
-        label, used = labels[members], inside[members]
-        if min((used & (label == 0)).sum(), (used & (label == 1)).sum()) < _FEWEST:
-            return None
-        projected = values @ discriminant(values[used], label[used])
-        new = (projected > otsu_threshold(projected[used])).astype(int)
-        if (new == label).all():
-            break
-        label = new
-    labels, inside = _smoothed(members, label)
-    label, used = labels[members], inside[members]
-    halves = [projected[used & (label == k)] for k in (0, 1)]
-    if min(map(len, halves)) < _FEWEST or not all(_is_broad(inside & (labels == k), trusted) for k in (0, 1)):
-        return None
-    return _Split(labels, inside, distance_apart(*halves))
-
-
-def _is_broad(inside, trusted):
-    """Whether most of a group is broader than the seams that windows across a boundary make, and than ripples."""
-    core = ndimage.binary_erosion(inside | ~trusted, np.ones((3, 3)), border_value=1) & inside
-    broad = ndimage.binary_dilation(core, np.ones((3, 3))) & inside
-    return bool(broad.sum() >= _BROAD * inside.sum())
-
-
-def _held_out(grid, values, members, split):
-    """How far the groups are apart along directions learnt elsewhere: the smaller of two results; 0 for too few."""
-    label, used, fold = split.labels[members], split.inside[members], grid.fold[members]
-    gaps = [ndimage.distance_transform_edt(split.labels != 1 - k)[members] for k in (0, 1)]
-    near = np.where(label == 0, *gaps) <= _REACH
-    results = []
-    for tested in (0, 1):
-        learnt = used & (fold != tested)
-        groups = [used & (fold == tested) & (label == k) for k in (0, 1)]
-        fewest = min((learnt & (label == 0)).sum(), (learnt & (label == 1)).sum(), *(g.sum() for g in groups))
-        if fewest < _FEWEST - 1:
-            return 0.0
-        projected = values @ discriminant(values[learnt], label[learnt])
-        apart = distance_apart(*(projected[g] for g in groups))
-        beside = [projected[g & near] for g in groups]
-        if min(map(len, beside)):
-            step = abs(beside[0].mean() - beside[1].mean())
-            apart *= min(1.0, step / abs(projected[groups[0]].mean() - projected[groups[1]].mean()))
-        results.append(apart)
-    return min(results)
-
-
-def _smoothed(members, label):
-    """Labels by the majority around each segment, and which segments have like neighbours only."""
-    labels = np.full(members.shape, -1)
-    labels[members] = label
-    share = [ndimage.uniform_filter((labels == k).astype(float), 3, mode="constant") for k in (0, 1)]
-    labels = np.where(members, (share[1] > share[0]).astype(int), -1)
-    return labels, inner(labels)
+def _scores(features, taught, target, n_groups):
+    """How well segments (N, K) fit each of some groups: linear discriminants of those taught, (N, n_groups)."""
+    groups = [features[taught & (target == k)] for k in range(n_groups)]
+    means = np.array([group.mean(axis=0) for group in groups])
+    rests = [group - mean for group, mean in zip(groups, means, strict=True)]
+    scatter = np.mean([rest.T @ rest / len(rest) for rest in rests], axis=0)
+    weights = np.linalg.solve(shrunk(scatter, _STIFFNESS), means.T)
+    return features @ weights - (means.T * weights).sum(axis=0) / 2

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from stemlib.domain_mixture import SegmentGrid, find_groups
-from stemlib.domain_statistics import inner
+from stemlib.domain_mixture import SegmentGrid, _scores, find_groups
 
 SHAPE = (24, 24)
 EVERYWHERE = np.ones(SHAPE, bool)
@@ -70,10 +70,30 @@ def test_the_number_that_is_asked_for_is_made():
         find_groups(grid_of(field(truth), trusted=np.arange(576).reshape(SHAPE) < 3), 5)
 
 
-def test_inner_places_have_no_neighbour_of_another_label():
-    labels = np.zeros((5, 6), int)
-    labels[:, 3:] = 1
-    labels[0] = -1
-    expected = np.zeros((5, 6), bool)
-    expected[1:, [0, 1, 4, 5]] = True
-    np.testing.assert_array_equal(inner(labels), expected)
+def test_segments_between_the_groups_go_to_the_likelier_one():
+    truth = (np.arange(24) > 11) * np.ones((24, 1))
+    # The nearest trusted segments of the second group's first two columns are of the first group.
+    trusted = EVERYWHERE.copy()
+    trusted[:, 9:19] = False
+    found = find_groups(grid_of(field(30.0 * truth), trusted=trusted))
+    np.testing.assert_array_equal(found == found[0, 0], truth == 0)
+
+
+def test_components_are_those_that_stand_out_of_noise():
+    values = np.random.default_rng(0).normal(size=(*SHAPE, 6))
+    values[..., [1, 4]] *= [3, 4]
+    grid = SegmentGrid(5 + values[EVERYWHERE], EVERYWHERE, EVERYWHERE, 3.0)
+    components = grid.components(EVERYWHERE)
+    np.testing.assert_allclose(components.mean(axis=0), [0, 0], atol=1e-9)
+    np.testing.assert_allclose(components.std(axis=0), [4, 3], rtol=0.1)
+
+
+def test_scores_are_those_of_a_linear_discriminant():
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 3, 300)
+    taught = rng.random(300) < 0.7
+    features = rng.normal(size=(300, 5)) @ rng.normal(size=(5, 5)) + 0.7 * rng.normal(size=(3, 5))[target]
+    machine = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5, priors=np.full(3, 1 / 3))
+    expected = machine.fit(features[taught], target[taught]).decision_function(features)
+    scores = _scores(features, taught, target, 3)
+    np.testing.assert_allclose(scores - scores[:, :1], expected - expected[:, :1], rtol=1e-6, atol=1e-6)
