@@ -97,10 +97,13 @@ def _grouped(work, segments, grid, n_domains, descriptor, seed):
         if groups.max() + 1 != n_domains:
             groups = find_groups(grid, n_domains, seed=seed)
         return _drawn(work, segments, grid, groups, n_domains, by_powers=by_powers)
-    division = _drawn(work, segments, grid, groups, by_powers=by_powers)
+    division = None
     if fine_groups.max() > groups.max():
-        finer = _drawn(work, fine, fine_grid, fine_groups, by_powers=by_powers)
-        division = finer if finer.n_domains > division.n_domains else division
+        division = _drawn(work, fine, fine_grid, fine_groups, by_powers=by_powers)
+    # Where narrow windows are left with more domains than wide ones show, the wide ones need not be drawn.
+    if division is None or division.n_domains <= groups.max() + 1:
+        wide = _drawn(work, segments, grid, groups, by_powers=by_powers)
+        division = division if division is not None and division.n_domains > wide.n_domains else wide
     return _with_remainders(division, by_powers)
 
 

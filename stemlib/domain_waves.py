@@ -184,28 +184,22 @@ class LocalWaves:
 
     @functools.cached_property
     def _coverage(self):
-        return np.clip(self._covered(self._grid), 0, 1)
+        return np.clip(self._covered(_REACH)[: len(self.rows()), : len(self.columns())], 0, 1)
 
     @functools.cached_property
     def _fine_coverage(self):
-        grid = (
-            np.arange(n) * (size / n) for n, size in zip(self._counts(_FINE_REACH), self.size, strict=True)
-        )
-        return self._covered(grid)
+        return self._covered(_FINE_REACH)
 
-    def _covered(self, grid):
+    def _covered(self, reach):
         """The weights under a window around each node of a grid: (M, N), float32."""
         step = max(1, int(_EXACT * self.sigma))
-        count = [-(-n // step) for n in self.shape]
-        weights = cv2.resize(self._weights, count[::-1], interpolation=cv2.INTER_AREA)
-        windows = []
-        for nodes, n, side, size in zip(grid, count, self.shape, self.size, strict=True):
-            apart = np.subtract.outer(nodes, (np.arange(n) + 0.5) * (side / n) - 0.5)
-            # The last nodes beyond the image stand before its beginning.
-            apart = (apart + size / 2) % size - size / 2
-            gauss = np.exp(-0.5 * (apart / self.sigma) ** 2) * (side / n / (np.sqrt(2 * np.pi) * self.sigma))
-            windows.append(gauss.astype(np.float32))
-        return windows[0] @ weights @ windows[1].T
+        places = [-(-n // step) for n in self.shape]
+        weights = cv2.resize(self._weights, places[::-1], interpolation=cv2.INTER_AREA)
+        rows, columns = (
+            _window(*lengths, self.sigma)
+            for lengths in zip(self._counts(reach), self.size, places, self.shape, strict=True)
+        )
+        return rows @ weights @ columns.T
 
     @functools.cached_property
     def _grid(self):
@@ -231,3 +225,15 @@ def _blur(count, sigma):
     """The matrix (count, count) that blurs values with a Gaussian, nothing beyond the ends; quick on small maps."""
     apart = np.subtract.outer(np.arange(count), np.arange(count))
     return (np.exp(-0.5 * (apart / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def _window(count, size, places, side, sigma):
+    """Windows around nodes, evenly over a padded side, at places, evenly over the side: (count, places), float32."""
+    apart = np.subtract.outer(
+        np.arange(count) * (size / count), (np.arange(places) + 0.5) * (side / places) - 0.5
+    )
+    # The last nodes beyond the image stand before its beginning.
+    apart = (apart + size / 2) % size - size / 2
+    height = side / places / (np.sqrt(2 * np.pi) * sigma)
+    return (height * np.exp(-0.5 * (apart / sigma) ** 2)).astype(np.float32)
