@@ -4,8 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 from stemlib._distances import depth_in
-from stemlib.domain_segments import spread_out
 from stemlib.domain_waves import LocalWaves
+from stemlib.reflection_lists import spread_out
 from stemlib.reflections import blurred
 
 _DEEP = 3.5  # standard deviations of a window from the outline: no band along faults is so broad
@@ -22,13 +22,14 @@ _MOST_WAVES = 40
 _QUANTILES_OF = 20_000  # places at most
 
 
-def only_crystals(work, sigma, waves, labels, *, by_powers):
+def only_crystals(work, sigma, waves, labels, *, is_sure, by_powers):
     """Give areas that are no crystals of their own to the domain beside them.
 
     Windows that show a stacking fault show the crystal on both sides at once, some of its reflections weaker by
     interference: a band of another crystal, as it seems. In a domain, its own crystal explains more than its
     neighbour's, shifted as it may be, and does so everywhere; in a band only along the faults, and nowhere if a single
-    crystal was divided by chance.
+    crystal was divided by chance. Windows so narrow do not tell crystals apart that differ by a small turn; an area
+    that is no band stays without this test where the segments are sure.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ def only_crystals(work, sigma, waves, labels, *, by_powers):
         Strong reflections of each domain, cycles per px.
     labels : numpy.ndarray of int, shape (H, W)
         -1 for no domain.
+    is_sure : bool
+        Whether the segments leave no doubt that an area is another crystal if it is no band.
     by_powers : bool
         Whether the powers of reflections have to tell domains apart; triplet phases may do so where powers do not.
 
@@ -60,7 +63,7 @@ def only_crystals(work, sigma, waves, labels, *, by_powers):
         inside[place] = area
         neighbour = _neighbour(labels[box], inside)
         if neighbour is None or _is_crystal(
-            work.flat[box], inside, sigma, usual, number, neighbour, by_powers
+            work.flat[box], inside, sigma, usual, number, neighbour, is_sure, by_powers
         ):
             crystals.add(found[:2])
         else:
@@ -82,18 +85,20 @@ def _areas(labels):
     return sorted(found, key=lambda one: one[3].sum())
 
 
-def _is_crystal(flat, area, sigma, usual, number, neighbour, by_powers):
-    """Whether an area's crystal explains more of it than its neighbour's does, and if it is narrow, all over it."""
+def _is_crystal(flat, area, sigma, usual, number, neighbour, is_sure, by_powers):
+    """Whether an area is a crystal of its own: because it is no band, or its crystal explains it better all over."""
     depth = depth_in(area)
     deepest = depth.max()
     is_narrow = deepest < _DEEP * sigma and area.sum() > _LONG * deepest**2
     if is_narrow and deepest < _SHALLOW * sigma:
         return False
+    if is_sure and not is_narrow and deepest > _SHALLOW * sigma:
+        return True
     core = _around(depth, _ENOUGH * usual.period) if deepest > _DEEP * sigma else np.s_[:, :]
     low, middle, high = _gain(flat[core], area[core], usual, number, neighbour)
     if is_narrow and high > _TOLD_APART and low < _EVEN * high:
         return False
-    return middle >= _TOLD_APART or not by_powers
+    return middle >= _TOLD_APART or (is_sure and not by_powers)
 
 
 class _Proportions:

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from stemlib._distances import distance_to
-from stemlib.domain_segments import spread_out
 from stemlib.domain_waves import LocalWaves
+from stemlib.reflection_lists import spread_out
 
 _COMPARED = 0.4  # periods: standard deviation of the window in which crystals are compared
 _PRESENT = 0.8  # periods: and in which a crystal and none are

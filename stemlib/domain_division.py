@@ -15,6 +15,8 @@ from stemlib.domain_segments import LocalSegments, WorkingImage, cut_segments, p
 from stemlib.triplet import triplet_features
 
 _FINER = 0.56  # of the usual windows' width, for narrow domains
+# Of what groups must be apart: from here on they are domains if their crystals explain the pixels better too.
+_DOUBTFUL = 0.75
 _MOST_ADDED = 6  # small domains, one after the other
 
 
@@ -86,24 +88,28 @@ def divide(work, segments, n_domains, descriptor, method, seed):
 
 def _grouped(work, segments, grid, n_domains, descriptor, seed):
     by_powers = descriptor == "patterson"
-    groups = find_groups(grid, seed=seed)
     # Wide windows see small differences, narrow ones see narrow domains: what shows more domains decides.
     fine = cut_segments(work, finer=_FINER)
-    fine_grid = _grid(fine, descriptor)
-    fine_groups = find_groups(fine_grid, seed=seed)
+    wide, narrow = (segments, grid), (fine, _grid(fine, descriptor))
+    groups, fine_groups = (find_groups(grid, seed=seed) for _, grid in (wide, narrow))
     if n_domains is not None:
         if groups.max() < fine_groups.max() < n_domains:
-            segments, grid, groups = fine, fine_grid, fine_groups
+            (segments, grid), groups = narrow, fine_groups
         if groups.max() + 1 != n_domains:
             groups = find_groups(grid, n_domains, seed=seed)
         return _drawn(work, segments, grid, groups, n_domains, by_powers=by_powers)
     division = None
     if fine_groups.max() > groups.max():
-        division = _drawn(work, fine, fine_grid, fine_groups, by_powers=by_powers)
+        division = _drawn(work, *narrow, fine_groups, by_powers=by_powers)
     # Where narrow windows are left with more domains than wide ones show, the wide ones need not be drawn.
     if division is None or division.n_domains <= groups.max() + 1:
-        wide = _drawn(work, segments, grid, groups, by_powers=by_powers)
-        division = division if division is not None and division.n_domains > wide.n_domains else wide
+        drawn = _drawn(work, *wide, groups, by_powers=by_powers)
+        division = division if division is not None and division.n_domains > drawn.n_domains else drawn
+    for segments, grid in (wide, narrow) if division.n_domains == 1 else ():
+        groups = find_groups(grid, least=_DOUBTFUL, seed=seed)
+        if groups.max() > 0:
+            drawn = _drawn(work, segments, grid, groups, is_sure=False, by_powers=by_powers)
+            division = drawn if drawn.n_domains > division.n_domains else division
     return _with_remainders(division, by_powers)
 
 
@@ -119,13 +125,15 @@ def _with_remainders(division, by_powers):
     return division
 
 
-def _drawn(work, segments, grid, groups, n_domains=None, *, by_powers):
+def _drawn(work, segments, grid, groups, n_domains=None, *, is_sure=True, by_powers):
     """Pixels among the groups; without a given number, none of those that are no crystals of their own."""
     labels = refine_labels(work, segments, groups)
     division = Division(work, segments, grid, groups, labels)
     if n_domains is not None or groups.max() < 1:
         return division
-    labels = only_crystals(work, segments.waves.sigma, division.waves, labels, by_powers=by_powers)
+    labels = only_crystals(
+        work, segments.waves.sigma, division.waves, labels, is_sure=is_sure, by_powers=by_powers
+    )
     return Division(work, segments, grid, groups, labels)
 
 

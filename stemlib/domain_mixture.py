@@ -40,6 +40,14 @@ class SegmentGrid:
         side = max(1, round(_BLOCK / step))
         row, column = np.indices(usable.shape) // side
         self.fold = (row + column) % 2
+        self._halves = {}
+
+    def halves(self, members):
+        """The two groups of some segments (M, N) that are most apart, held out; found once."""
+        key = members.tobytes()
+        if key not in self._halves:
+            self._halves[key] = halve(self, members, held_out=True)
+        return self._halves[key]
 
     def least_apart(self, members):
         """How far two groups among some segments (M, N) must be apart to be two domains: the more, the fewer."""
@@ -55,7 +63,7 @@ class SegmentGrid:
         return values @ directions[:, ::-1][:, :count]
 
 
-def find_groups(grid, n_groups=None, *, seed=0):
+def find_groups(grid, n_groups=None, *, least=1.0, seed=0):
     """Divide segments into groups, each of which has one mode, and which are clearly apart.
 
     Groups are divided in two, again and again, along the direction (linear discriminant) in which the halves are most
@@ -71,6 +79,8 @@ def find_groups(grid, n_groups=None, *, seed=0):
     grid : SegmentGrid
     n_groups : int, optional
         How many groups to make, whatever they are apart. By default, as many as there are.
+    least : float
+        How far groups must be apart, over what the rule above asks for.
     seed : int
         For what a discriminant does not divide.
 
@@ -103,7 +113,7 @@ def find_groups(grid, n_groups=None, *, seed=0):
     members = grid.usable & grid.trusted
     if members.sum() < max(1, n_groups or 1):
         raise ValueError(f"{members.sum()} segments make no {n_groups} groups")
-    leaves = _natural(grid, members) if n_groups is None else _forced(grid, members, n_groups, seed)
+    leaves = _natural(grid, members, least) if n_groups is None else _forced(grid, members, n_groups, seed)
     return _classified(grid, leaves)
 
 
@@ -124,21 +134,21 @@ def discriminant_distance(grid, first, second):
     return float(np.sqrt(step @ np.linalg.solve(shrunk(scatter, _STIFFNESS), step)))
 
 
-def _natural(grid, members):
+def _natural(grid, members, least):
     """Inner segments of as many groups as there are."""
     done, waiting = [], [members]
     while waiting:
         part = waiting.pop()
-        halves = halve(grid, part, held_out=True)
-        if halves is None or halves.apart < grid.least_apart(part):
+        halves = grid.halves(part)
+        if halves is None or halves.apart < least * grid.least_apart(part):
             done.append(part)
         else:
             waiting += halves.inside
     # A direction that divides one pair of domains well may cut through a third one.
     while len(done) > 1:
         pairs = [(separation(grid, done[i], done[j]), i, j) for i in range(len(done)) for j in range(i)]
-        least, i, j = min(pairs)
-        if least >= 1:
+        nearest, i, j = min(pairs)
+        if nearest >= least:
             break
         done[j] = done[j] | done.pop(i)
     return done

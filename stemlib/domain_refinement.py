@@ -5,8 +5,8 @@ from scipy import ndimage
 
 from stemlib._distances import depth_in, distance_to
 from stemlib.domain_contest import Contest, decided
-from stemlib.domain_segments import spread_out
 from stemlib.domain_statistics import inner
+from stemlib.reflection_lists import spread_out
 
 _ROUNDS = 3
 _SETTLED = 1e-3  # share of pixels that change their label

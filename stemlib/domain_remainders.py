@@ -7,8 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from stemlib.domain_mixture import discriminant_distance
-from stemlib.domain_segments import spread_out
 from stemlib.domain_statistics import inner
+from stemlib.reflection_lists import spread_out
 from stemlib.reflections import find_reflections
 
 _FEWEST = 3  # segments

@@ -5,17 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial.distance import cdist
 
 from stemlib._median import median
 from stemlib.domain_waves import LocalWaves
 from stemlib.grains import reduced
+from stemlib.reflection_lists import close_together, have_multiples, in_triplets, not_far_out, spread_out
 from stemlib.reflections import find_reflections, flatten
-from stemlib.triplet import find_triplets
 
 _PERIODS_PER_SIDE = 8  # a period that the image holds fewer times is not told from background
 _LEAST_RATIO = 15.0  # power over noise of a reflection that may set the window
-_LEAST_TRIPLETS = 2  # that it is part of; what appears by chance fits into hardly any
 _ALWAYS_SURE = 4  # the strongest ones
 _LONGEST = 4.5  # period, over that of the strongest reflections
 _FINEST = 0.3  # cycles per px that the finest of the strong reflections may have after reduction of the image
@@ -24,7 +22,8 @@ _LEAST_SIGMA = 0.8  # so that reflections of one crystal stay apart
 _FINEST_SIGMA = 0.55  # and of narrow windows, where strong reflections begin to reach their neighbours
 _WINDOWS_PER_SIDE = 16  # standard deviations of a window, where the period allows it
 _MOST_REFLECTIONS = 60
-_SAME = 1.0  # of the standard deviation of a window in reciprocal space: closer reflections are one
+_SAME = 0.5  # of the standard deviation of a window in reciprocal space: closer reflections are one
+_CLOSE = 1.0  # and those that are closer show one crystal's reflection, or those of two grains
 _COVERED = 0.2  # of a window, from which on it is a segment
 _TRUSTED = 0.6  # and from which on others are judged by it
 _LEAST_CONTRAST = 0.04  # of the power of strong segments
@@ -140,8 +139,8 @@ def working_image(image, mask):
     vectors, ratios, lengths = found.vectors[kept], found.ratios[kept], lengths[kept]
     if len(lengths) < 2:
         raise NoReflectionsError
-    sure = (ratios > _LEAST_RATIO) & _in_triplets(vectors, 2 * found.resolution)
-    sure &= _have_multiples(vectors, 2 * found.resolution)
+    sure = (ratios > _LEAST_RATIO) & in_triplets(vectors, 2 * found.resolution)
+    sure &= have_multiples(vectors, 2 * found.resolution)
     sure[:_ALWAYS_SURE] = True
     period = 1 / lengths[sure].min()
     factor = max(1, int(_FINEST / lengths[:12].max()))
@@ -182,6 +181,8 @@ def cut_segments(work, *, finer=1.0):
     coverage = waves.coverage()
     amplitudes = waves.amplitudes(vectors)
     noise = waves.noise(vectors)[:, None, None] / np.maximum(coverage, 0.05)
+    near = not_far_out(vectors, (np.abs(amplitudes) ** 2 - noise)[:, coverage > _TRUSTED].mean(axis=1))
+    vectors, amplitudes, noise = vectors[near], amplitudes[near], noise[near]
     total = np.maximum(np.abs(amplitudes) ** 2 - noise, 0).sum(axis=0)
     usable = coverage > _COVERED
     strong = np.quantile(total[usable], 0.9) if usable.any() else 0.0
@@ -198,7 +199,8 @@ def cut_segments(work, *, finer=1.0):
 def _coherence(waves, vectors, amplitudes, noise, coverage):
     """What is left of the power of reflections if amplitudes are averaged over wider windows: (M, N).
 
-    Nearly 1 in a crystal, half of it at its edge, and 0.15 where the phases of neighbouring windows are random.
+    Nearly 1 in a crystal, half of it at its edge, and 0.15 where the phases of neighbouring windows are random. Of
+    reflections that lie close together, as those of two grains do, the one counts that is the most coherent there.
     """
     nodes = waves.rows(), waves.columns()
     rows, columns = (_averaging(len(n), _WIDER * waves.sigma / n[1]) for n in nodes)
@@ -209,53 +211,22 @@ def _coherence(waves, vectors, amplitudes, noise, coverage):
     ]
     in_phase = amplitudes * coverage * turns[0][:, :, None] * turns[1][:, None]
     parts = np.stack([in_phase.real, in_phase.imag])
-    kept = ((rows @ parts @ columns.T) ** 2).sum(axis=(0, 1)) / weight**2
-    power = np.maximum(np.abs(amplitudes) ** 2 - noise, 0).sum(axis=0)
+    kept = ((rows @ parts @ columns.T) ** 2).sum(axis=0) / weight**2
+    power = np.maximum(np.abs(amplitudes) ** 2 - noise, 0)
     whole = rows @ (power * coverage) @ columns.T / weight
+    best = np.array(
+        [
+            group[kept[group].argmax(axis=0)]
+            for group in close_together(vectors, _CLOSE / (2 * np.pi * waves.sigma))
+        ]
+    )
+    kept, whole = (np.take_along_axis(values, best, axis=0).sum(axis=0) for values in (kept, whole))
     return kept / np.maximum(whole, 1e-30)
 
 
 def _averaging(count, sigma):
     """Matrix (count, count) that averages over a Gaussian along an axis, zeros beyond its ends."""
     return ndimage.gaussian_filter1d(np.eye(count, dtype=np.float32), sigma, axis=0, mode="constant")
-
-
-def _in_triplets(vectors, tolerance):
-    """Which reflections add up to zero with others in several ways, as those of a lattice do."""
-    total, vectors = len(vectors), vectors[:_MOST_REFLECTIONS]
-    indices, _ = find_triplets(vectors, np.ones(len(vectors)), tolerance, most=None)
-    takes_part = np.zeros((len(indices), total), bool)
-    np.put_along_axis(takes_part, indices, True, axis=1)
-    return takes_part.sum(axis=0) >= _LEAST_TRIPLETS
-
-
-def _have_multiples(vectors, tolerance):
-    """Which reflections have their double, triple or fourfold among the others.
-
-    Those of a superlattice have, as its parent's reflections are among their multiples; slow contrast, and streaks
-    between two crystals, have not, though they add up with others by chance.
-    """
-    others = np.vstack([vectors, -vectors])
-    return np.any([(cdist(n * vectors, others) < tolerance).any(axis=1) for n in (2, 3, 4)], axis=0)
-
-
-def spread_out(vectors, apart, most):
-    """Indices of the first vectors of which no two, nor their opposites, are closer than `apart`.
-
-    Examples
-    --------
-    >>> spread_out(np.array([[0.1, 0.0], [-0.11, 0.0], [0.0, 0.1]]), 0.02, 9).tolist()
-    [0, 2]
-    """
-    near = np.minimum(cdist(vectors, vectors), cdist(vectors, -vectors)) <= apart
-    free, kept = np.ones(len(vectors), bool), []
-    for index, others in enumerate(near):
-        if free[index]:
-            kept.append(index)
-            free &= ~others
-        if len(kept) == most:
-            break
-    return np.array(kept, int)
 
 
 def patterson_features(segments):

@@ -18,30 +18,36 @@ def crystal(turn=0, shift=0):
     return image[:, shift : shift + SIDE]
 
 
-def kept(image, labels, *, by_powers=True):
+def kept(image, labels, *, is_sure=True, by_powers=True):
     """Numbers of the labels that stay, each segment in the group of the label where it lies."""
     work = working_image(image, np.ones(image.shape, bool))
     segments = cut_segments(work)
     y, x = (axis.astype(int).clip(0, SIDE - 1) for axis in (segments.waves.rows(), segments.waves.columns()))
     waves = strong_waves(segments, np.where(segments.usable, labels[np.ix_(y, x)], -1))
-    left = only_crystals(work, segments.waves.sigma, waves, labels, by_powers=by_powers)
+    left = only_crystals(work, segments.waves.sigma, waves, labels, is_sure=is_sure, by_powers=by_powers)
     return sorted(set(np.unique(left)) - {-1})
 
 
-def test_two_grains_stay():
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_two_grains_stay(is_sure):
     labels = (COLUMNS > 150).astype(int)
-    assert kept(np.where(labels, crystal(20), crystal()), labels) == [0, 1]
+    assert kept(np.where(labels, crystal(20), crystal()), labels, is_sure=is_sure) == [0, 1]
 
 
-def test_halves_of_one_crystal_become_one_unless_powers_need_not_tell():
+def test_grains_a_few_degrees_apart_stay_where_segments_are_sure():
     labels = (COLUMNS > 150).astype(int)
-    assert kept(crystal(), labels) == [0]
-    assert kept(crystal(), labels, by_powers=False) == [0, 1]
+    assert kept(np.where(labels, crystal(4), crystal()), labels) == [0, 1]
 
 
-def test_three_labels_of_two_grains_become_two():
+@pytest.mark.parametrize("by_powers", [True, False])
+def test_halves_of_one_crystal_become_one_where_segments_are_in_doubt(by_powers):
+    labels = (COLUMNS > 150).astype(int)
+    assert kept(crystal(), labels, is_sure=False, by_powers=by_powers) == [0]
+
+
+def test_three_labels_of_two_grains_become_two_where_segments_are_in_doubt():
     labels = (COLUMNS > 90).astype(int) + (COLUMNS > 190)
-    assert len(kept(np.where(labels, crystal(20), crystal()), labels)) == 2
+    assert len(kept(np.where(labels, crystal(20), crystal()), labels, is_sure=False)) == 2
 
 
 @pytest.mark.parametrize("by_powers", [True, False])

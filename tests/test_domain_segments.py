@@ -1,34 +1,12 @@
-"""The longest period is that of a lattice, not of what only adds up with reflections by chance."""
+"""Windows measure powers, whatever their width, and count only where a crystal is, or one of two."""
+
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
-from stemlib.domain_segments import (
-    _averaging,
-    _have_multiples,
-    cut_segments,
-    spread_out,
-    window_sigma,
-    working_image,
-)
+from stemlib.domain_segments import _averaging, cut_segments, window_sigma, working_image
 from stemlib.synthetic import crystal_image
-
-
-def test_a_superlattice_has_multiples_and_slow_contrast_has_none():
-    lattice = np.array([[0.0, 0.1], [0.1, 0.0], [0.1, 0.1], [0.0, 0.2]])
-    extra = np.array([[0.0, 0.05], [0.033, 0.033], [0.012, 0.031], [-0.07, 0.04]])
-    kept = _have_multiples(np.vstack([lattice, extra]), 0.004)
-    assert kept.tolist() == [True, False, False, False, True, True, False, False]
-
-
-def test_vectors_are_left_out_only_beside_one_that_is_kept():
-    vectors = np.random.default_rng(0).uniform(-0.3, 0.3, (80, 2))
-    gaps = np.min([np.linalg.norm(vectors[:, None] - sign * vectors, axis=-1) for sign in (1, -1)], axis=0)
-    kept = spread_out(vectors, 0.08, 100)
-    assert 10 < len(kept) < 60
-    for index in range(len(vectors)):
-        assert (index in kept) == (gaps[index, kept[kept < index]] > 0.08).all()
-    assert spread_out(vectors, 0.08, 5).tolist() == kept[:5].tolist()
 
 
 def test_averaging_is_a_gaussian_filter():
@@ -48,3 +26,22 @@ def test_narrow_windows_are_narrower_and_measure_the_same_powers():
     assert 0.5 * work.period < narrow.waves.sigma < 0.75 * wide.waves.sigma
     middle = [s.powers[:4, s.powers.shape[1] // 2, s.powers.shape[2] // 2] for s in (wide, narrow)]
     np.testing.assert_allclose(middle[0], middle[1], rtol=0.25)
+
+
+def test_reflections_beside_those_of_a_crystal_leave_its_windows_usable():
+    image = crystal_image("square", (256, 256), spacing=9, snr=30, seed=0).image
+    work = working_image(image, np.ones(image.shape, bool))
+    beside = 0.8 / (2 * np.pi * window_sigma(work)) * np.array([[1, 0], [0, 1], [-1, 0]])
+    doubled = np.vstack([work.vectors, *(work.vectors + step for step in beside)])
+    segments = cut_segments(replace(work, vectors=doubled))
+    assert len(segments.vectors) > 2 * len(work.vectors)
+    assert segments.usable[1:-1, 1:-1].all()
+
+
+def test_reflections_far_out_do_not_count():
+    image = crystal_image("honeycomb", (256, 256), spacing=12, snr=40, seed=0).image
+    y, x = np.mgrid[:256, :256]
+    scan = 0.1 * image.std() * np.cos(2 * np.pi * (0.46 * y + 0.06 * x))
+    segments = cut_segments(working_image((image + scan).astype(np.float32), np.ones(image.shape, bool)))
+    assert len(segments.vectors) > 3
+    assert np.linalg.norm(segments.vectors, axis=1).max() < 0.4

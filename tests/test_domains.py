@@ -60,6 +60,14 @@ def test_two_domains_are_found_to_less_than_a_cell(name):
     assert domains.table["phase"].nunique() == (2 if name == "phases" else 1)
 
 
+@pytest.mark.parametrize("crystal", ["square", "hexagonal"])
+def test_grains_a_few_degrees_apart_are_two(crystal):
+    labels, image = beside((crystal, 10), (crystal, 15), edge=160, side=320, spacing=12)
+    domains = find_domains(image)
+    assert domains.n_domains == 2
+    assert accuracy(labels, domains.labels, 12) >= 0.99
+
+
 @pytest.mark.parametrize("crystal", ["square", "honeycomb", "perovskite", "dumbbell"])
 @pytest.mark.parametrize("descriptor", ["patterson", "triplet"])
 def test_a_single_crystal_is_one_domain(crystal, descriptor):
