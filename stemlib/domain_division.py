@@ -12,6 +12,7 @@ from stemlib.domain_outliers import find_outliers
 from stemlib.domain_refinement import poorly_explained, refine_labels, strong_waves
 from stemlib.domain_remainders import with_remainder
 from stemlib.domain_segments import LocalSegments, WorkingImage, cut_segments, patterson_features
+from stemlib.domain_strain import strain_features
 from stemlib.triplet import triplet_features
 
 _FINER = 0.56  # of the usual windows' width, for narrow domains
@@ -138,8 +139,8 @@ def _drawn(work, segments, grid, groups, n_domains=None, *, is_sure=True, by_pow
 
 
 def _grid(segments, descriptor):
-    features = patterson_features(segments)
+    features = [patterson_features(segments), strain_features(segments)]
     if descriptor == "triplet":
-        features = np.hstack([features, triplet_features(segments)])
+        features.append(triplet_features(segments))
     step = segments.waves.rows()[1] / segments.waves.sigma
-    return SegmentGrid(features, segments.usable, segments.trusted, step)
+    return SegmentGrid(np.hstack(features), segments.usable, segments.trusted, step)

@@ -33,7 +33,8 @@ def find_domains(
     """Divide an atomic-resolution image into its domains: grains, phases and twins, and say how many there are.
 
     Gaussian windows several periods wide, which slide over the image, are described by the powers of the image's
-    reflections, that is, by their Patterson functions; or by triplet phases as well. Their groups are the domains. A
+    reflections and by how far these are off their places (`stemlib.domain_strain`), that is, by their Patterson
+    functions; or by triplet phases as well. Their groups are the domains. A
     division into two stands only where the groups are apart by several times their scatter, as no smooth change in a
     single crystal makes them: `stemlib.domain_mixture.find_groups` says how far. Narrower windows show narrow domains,
     and where no domain explains the image, it is searched for a crystal once more. Each domain's crystal is continued
