@@ -74,15 +74,22 @@ class Contest:
             present |= where & (best == k)
         return misfits, best, present
 
+    def shares(self, labels):
+        """What share of the variance a domain's crystal explains around each place: dict of int to (M, N)."""
+        found = {}
+        for k, vectors in self.waves.items():
+            inside = (labels == k) & self.usable
+            if inside.any():
+                rest, _ = self._unexplained(inside, vectors)
+                found[k] = 1 - self._averaged(rest, _PRESENT) / self.variance
+        return found
+
     def poorly_explained(self, labels):
         """Where the domains explain less than half of the share that they usually do, or there is none: (M, N) bool."""
         poor = labels < 0
-        for k, vectors in self.waves.items():
+        for k, share in self.shares(labels).items():
             inside = labels == k
-            if inside.any():
-                rest, _ = self._unexplained(inside, vectors)
-                share = 1 - self._averaged(rest, _PRESENT) / self.variance
-                poor |= inside & (share < _POOR * np.median(share[inside]))
+            poor |= inside & (share < _POOR * np.median(share[inside]))
         return poor & self.usable
 
     def freed(self, labels):

@@ -1,7 +1,7 @@
 """From an image's segments to its domains: wide and narrow windows, groups, pixels, and what is left over."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from stemlib.domain_areas import only_crystals
 from stemlib.domain_mixture import SegmentGrid, find_groups
 from stemlib.domain_outliers import find_outliers
-from stemlib.domain_refinement import poorly_explained, refine_labels, strong_waves
+from stemlib.domain_refinement import explained_shares, poorly_explained, refine_labels, strong_waves
 from stemlib.domain_remainders import with_remainder
 from stemlib.domain_segments import LocalSegments, WorkingImage, cut_segments, patterson_features
 from stemlib.domain_strain import strain_features
@@ -18,6 +18,10 @@ from stemlib.triplet import triplet_features
 _FINER = 0.56  # of the usual windows' width, for narrow domains
 # Of what groups must be apart: from here on they are domains if their crystals explain the pixels better too.
 _DOUBTFUL = 0.75
+# Coherence of a crystal's narrow windows at its best places; amorphous rims reach 0.62, and so do the smallest grains,
+# but the waves of a rim explain far less.
+_LEAST_COHERENCE = 0.63
+_LEAST_EXPLAINED = 0.4  # of the share of the variance that the domain explains which explains most
 _MOST_ADDED = 6  # small domains, one after the other
 
 
@@ -79,20 +83,22 @@ def divide(work, segments, n_domains, descriptor, method, seed):
     """
     # Matrices are so small that threads would only wait for each other.
     with threadpool_limits(1, user_api="blas"):
-        grid = _grid(segments, descriptor)
         if method == "one-class":
+            grid = _grid(segments, descriptor)
             groups = find_outliers(grid, n_domains)
             # Outliers may be several crystals, which no proportions of waves describe.
             return _drawn(work, segments, grid, groups, n_domains, by_powers=False)
-        return _grouped(work, segments, grid, n_domains, descriptor, seed)
+        return _grouped(work, segments, n_domains, descriptor, seed)
 
 
-def _grouped(work, segments, grid, n_domains, descriptor, seed):
+def _grouped(work, segments, n_domains, descriptor, seed):
     by_powers = descriptor == "patterson"
     # Wide windows see small differences, narrow ones see narrow domains: what shows more domains decides.
     fine = cut_segments(work, finer=_FINER)
-    wide, narrow = (segments, grid), (fine, _grid(fine, descriptor))
+    fine = fine if fine.trusted.any() else segments
+    wide, narrow = ((part, _grid(part, descriptor)) for part in (segments, fine))
     groups, fine_groups = (find_groups(grid, seed=seed) for _, grid in (wide, narrow))
+    segments, grid = wide
     if n_domains is not None:
         if groups.max() < fine_groups.max() < n_domains:
             (segments, grid), groups = narrow, fine_groups
@@ -111,7 +117,20 @@ def _grouped(work, segments, grid, n_domains, descriptor, seed):
         if groups.max() > 0:
             drawn = _drawn(work, segments, grid, groups, is_sure=False, by_powers=by_powers)
             division = drawn if drawn.n_domains > division.n_domains else division
-    return _with_remainders(division, by_powers)
+    return _without_amorphous(_with_remainders(division, by_powers), fine)
+
+
+def _without_amorphous(division, segments):
+    """Leave domains undecided that have no order over longer distances and explain little: amorphous ones."""
+    places = (nodes.astype(int) for nodes in (segments.waves.rows(), segments.waves.columns()))
+    under = np.where(segments.usable, division.labels[np.ix_(*places)], -1)
+    numbers = np.unique(under[under >= 0])
+    doubtful = [k for k in numbers if np.quantile(segments.coherence[under == k], 0.9) < _LEAST_COHERENCE]
+    if not doubtful or len(numbers) < 2:
+        return division
+    shares = explained_shares(division.work, division.segments.waves.sigma, division.waves, division.labels)
+    amorphous = [k for k in doubtful if shares[k] < _LEAST_EXPLAINED * max(shares.values())]
+    return replace(division, labels=np.where(np.isin(division.labels, amorphous), -1, division.labels))
 
 
 def _with_remainders(division, by_powers):

@@ -95,6 +95,19 @@ def poorly_explained(work, sigma, waves, labels):
     return (contest.area(poor) | (labels < 0)) & (work.weights > 0)
 
 
+def explained_shares(work, sigma, waves, labels):
+    """What share of the variance inside it each domain's crystal explains, as the median: dict of int to float.
+
+    Parameters
+    ----------
+    work, sigma, waves, labels
+        As of `poorly_explained`.
+    """
+    contest = Contest(work, sigma, waves)
+    places = contest.places(labels)
+    return {k: float(np.median(share[places == k])) for k, share in contest.shares(places).items()}
+
+
 def without_specks(labels, area, usable):
     """Give areas that are too small to be domains, or gaps, to what surrounds them.
 

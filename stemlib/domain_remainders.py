@@ -14,10 +14,11 @@ from stemlib.reflections import find_reflections
 _FEWEST = 3  # segments
 _DEEP = 0.4  # standard deviations of a window, from the nearest domain
 _LEAST_POWER = 0.3  # of the power of the reflections in the domains
-_LEAST_AREA = 8.0  # periods squared, more than a period from the nearest domain
-_LEAST_RATIO = 15.0  # power over noise
+_LEAST_AREA = 5.0  # periods squared, more than a period from the nearest domain
+_LEAST_RATIO = 9.0  # power over noise
+_FITS = 0.8  # of a disk's radius: half the side of a square that is hardly larger
 _KEPT, _MOST_NEW = 40, 20  # reflections
-_NEW = 2.0  # over the gap's size: a reflection so far from all others, cycles per px, is another one
+_NEW = 1.5  # over the gap's size: a reflection so far from all others, cycles per px, is another one
 _APART = 3.0  # times what two groups of many segments must be apart
 _APART_WITH_OWN = 1.5  # where much of the power is in reflections of its own
 _OWN_POWER = 0.3
@@ -45,15 +46,17 @@ def with_reflections_of_gaps(work, gap):
     if area < _LEAST_AREA * work.period**2:
         return None
     taper = np.clip(depth / work.period, 0, 1).astype(np.float32)
-    found = find_reflections(work.flat * taper)
-    vectors = found.vectors[found.ratios > _LEAST_RATIO]
+    # In all gaps together, and where one is deepest: there hardly anything else is in the window.
+    parts = (find_reflections(image) for image in (work.flat * taper, work.flat[_deepest(depth)]))
+    vectors = np.vstack([found.vectors[found.ratios > _LEAST_RATIO] for found in parts])
     lengths = np.linalg.norm(vectors, axis=1)
     vectors = vectors[(lengths > 0.8 / work.period) & (np.abs(vectors).max(axis=1) < 0.47)]
     known = work.vectors[:_KEPT]
     kept = spread_out(np.vstack([known, vectors]), _NEW / np.sqrt(area), _KEPT + _MOST_NEW)
     if (kept >= len(known)).sum() < 2:
         return None
-    return replace(work, vectors=np.vstack([known, vectors[kept[kept >= len(known)] - len(known)]]))
+    # The new ones first, as they are few, and only so many are looked at.
+    return replace(work, vectors=np.vstack([vectors[kept[kept >= len(known)] - len(known)], known]))
 
 
 def with_remainder(grid, segments, groups, gap):
@@ -108,6 +111,14 @@ def _own_power(segments, part, other):
     first, second = (np.maximum(power[:, where].mean(axis=1), 0) for where in (part, other))
     first, second = first / max(first.sum(), 1e-30), second / max(second.sum(), 1e-30)
     return float(first[(first > _NOTABLE) & (first > _ONLY_HERE * second)].sum())
+
+
+def _deepest(depth):
+    """The square around the place that is deepest in a gap, as large as fits into it."""
+    half = int(min(depth.max(), max(depth.shape)) * _FITS)
+    return tuple(
+        slice(max(0, at - half), at + half + 1) for at in np.unravel_index(depth.argmax(), depth.shape)
+    )
 
 
 def _depth(gap):

@@ -1,7 +1,7 @@
 """Segments of an image that may show several crystals, and their Patterson functions in terms of reflections."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -83,6 +83,8 @@ class LocalSegments:
         Whether a window lies in the image and shows reflections.
     trusted : numpy.ndarray of bool, shape (M, N)
         Whether it does so without an edge that disturbs it.
+    coherence : numpy.ndarray, shape (M, N)
+        What is left of the power of the reflections if amplitudes are averaged over wider windows: 1 in a crystal.
     """
 
     waves: LocalWaves
@@ -92,6 +94,11 @@ class LocalSegments:
     period: float
     usable: np.ndarray
     trusted: np.ndarray
+    coherence: np.ndarray
+
+    def only(self, where):
+        """The same segments, of which none is usable elsewhere than where (M, N) is True."""
+        return replace(self, usable=self.usable & where, trusted=self.trusted & where)
 
     @functools.cached_property
     def powers(self):
@@ -188,12 +195,12 @@ def cut_segments(work, *, finer=1.0):
     strong = np.quantile(total[usable], 0.9) if usable.any() else 0.0
     usable &= total > _LEAST_CONTRAST * strong
     usable &= total > _LEAST_SIGNIFICANCE * np.sqrt((noise**2).sum(axis=0))
-    usable &= _coherence(waves, vectors, amplitudes, noise, coverage) > _LEAST_COHERENCE
+    coherence = _coherence(waves, vectors, amplitudes, noise, coverage)
+    usable &= coherence > _LEAST_COHERENCE
     areas, _ = ndimage.label(usable)
     usable &= np.bincount(areas.ravel(), coverage.ravel())[areas] >= _FEWEST_TOGETHER
-    return LocalSegments(
-        waves, vectors, amplitudes, noise, work.period, usable, usable & (coverage > _TRUSTED)
-    )
+    trusted = usable & (coverage > _TRUSTED)
+    return LocalSegments(waves, vectors, amplitudes, noise, work.period, usable, trusted, coherence)
 
 
 def _coherence(waves, vectors, amplitudes, noise, coverage):

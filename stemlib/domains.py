@@ -15,6 +15,7 @@ METHODS = ("mixture", "one-class")
 SMALLEST_SIDE = 32  # px
 _PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
 _SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
+_SEARCHES = 3  # for crystals where no domain explains the image
 _SMOOTHING = 0.25  # periods, of the boundaries' lines
 
 
@@ -101,10 +102,13 @@ def find_domains(
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
     work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
-    division = divide(work, segments, n_domains, descriptor, method, seed)
-    more = with_reflections_of_gaps(work, division.gap)
-    if more is not None:
-        division = divide(more, cut_segments(more), n_domains, descriptor, method, seed)
+    division = searched = divide(work, segments, n_domains, descriptor, method, seed)
+    for _ in range(_SEARCHES):
+        more = with_reflections_of_gaps(searched.work, searched.gap)
+        if more is None:
+            break
+        searched = divide(more, cut_segments(more), n_domains, descriptor, method, seed)
+        division = min(division, searched, key=lambda one: one.gap.sum())
     work, segments, labels = division.work, division.segments, division.labels
     working = (work, labels, division.waves)
     crystals, labels = _ordered(segments, division.groups, labels)
