@@ -10,7 +10,7 @@ from stemlib._median import median
 from stemlib.domain_waves import LocalWaves
 from stemlib.grains import reduced
 from stemlib.reflection_lists import close_together, have_multiples, in_triplets, not_far_out, spread_out
-from stemlib.reflections import find_reflections, flatten
+from stemlib.reflections import copies_of_lines, find_reflections, flatten
 
 _PERIODS_PER_SIDE = 8  # a period that the image holds fewer times is not told from background
 _LEAST_RATIO = 15.0  # power over noise of a reflection that may set the window
@@ -137,6 +137,7 @@ def working_image(image, mask):
     """
     weights = mask.astype(np.float32)
     found = find_reflections(flatten(image, weights, min(image.shape) / 8))
+    found = found.only(~copies_of_lines(found.vectors, found.ratios, found.resolution, axis=1))
     lengths = np.linalg.norm(found.vectors, axis=1)
     if len(lengths) < 2:
         raise NoReflectionsError

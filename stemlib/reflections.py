@@ -178,7 +178,7 @@ def _peaks(power, tile, count):
     vectors = _refined(logarithm, at, tile)
     ratios = np.exp(level[tuple(at.T)].astype(float))
     strength = np.exp(logarithm[tuple(at.T)].astype(float))
-    kept = _not_a_tail(vectors, strength, resolution) & ~_from_scan_lines(vectors, strength, resolution)
+    kept = _not_a_tail(vectors, strength, resolution) & ~copies_of_lines(vectors, strength, resolution)
     return Reflections(vectors[kept][:_MOST_PEAKS], ratios[kept][:_MOST_PEAKS], resolution)
 
 
@@ -234,11 +234,15 @@ def _not_a_tail(vectors, power, resolution):
     return (tail < power[:, None]).all(axis=1)
 
 
-def _from_scan_lines(vectors, power, resolution):
-    """Which peaks are copies of stronger ones, half a cycle per px off in y: scan lines of alternate directions."""
+def copies_of_lines(vectors, power, resolution, axis=0):
+    """Which peaks are copies of stronger ones, half a cycle per px off across lines: those of alternate directions.
+
+    The lines are rows (`axis` 0), or columns (`axis` 1) in an image that was turned.
+    """
     copies = np.zeros(len(vectors), bool)
+    half = 0.5 * np.eye(2)[axis]
     for sign in (1, -1):
-        for half in (0.5, -0.5):
-            off = cdist(vectors, sign * vectors + [half, 0])
+        for step in (half, -half):
+            off = cdist(vectors, sign * vectors + step)
             copies |= ((off < 1.5 * resolution) & (power[None] > power[:, None])).any(axis=1)
     return copies

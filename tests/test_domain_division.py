@@ -1,11 +1,15 @@
-"""A division in doubt stands only where the pixels confirm it."""
+"""Doubtful divisions stand where pixels confirm them; grains are searched for; what is amorphous is no domain."""
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from stemlib import domain_mixture, find_domains
+from stemlib import domain_mixture, domains, find_domains
+from stemlib.domain_division import Division, _without_amorphous
 from stemlib.domain_mixture import SegmentGrid
+from stemlib.domain_segments import cut_segments, working_image
 from stemlib.synthetic import crystal_image
+from stemlib.synthetic.imaging import speckle
 
 SIDE = 256
 
@@ -39,3 +43,42 @@ def test_grains_in_doubt_are_two_as_their_crystals_explain_them_better(monkeypat
 
 def test_halves_of_a_crystal_in_doubt_are_one(monkeypatch):
     assert number_of_domains(crystal(10), monkeypatch, 0.85) == 1
+
+
+@pytest.mark.parametrize(("crystal_name", "number", "seed"), [("honeycomb", 5, 2), ("dumbbell", 4, 1)])
+def test_grains_whose_reflections_are_hardly_seen_at_first_are_searched_for(
+    monkeypatch, crystal_name, number, seed
+):
+    side = 384
+    y, x = np.mgrid[:side, :side]
+    rng = np.random.default_rng(seed)
+    sizes = np.zeros(number)
+    while sizes.min() < 0.6 * side**2 / number:
+        centres = rng.uniform(0, side, (number, 2))
+        grain = cKDTree(centres).query(np.stack([y, x], axis=-1))[1]
+        sizes = np.bincount(grain.ravel(), minlength=number)
+    symmetry = 180 if crystal_name == "dumbbell" else 60
+    turned = [
+        crystal_image(
+            crystal_name, (side, side), spacing=10, rotation_deg=k * symmetry / number, seed=seed
+        ).image
+        for k in range(number)
+    ]
+    image = np.choose(grain, turned)
+    assert find_domains(image).n_domains == number
+    monkeypatch.setattr(domains, "_SEARCHES", 0)
+    assert find_domains(image).n_domains < number
+
+
+@pytest.mark.parametrize("is_amorphous", [True, False])
+def test_what_is_amorphous_is_no_domain_however_bright(is_amorphous):
+    beside = crystal(35)
+    if is_amorphous:
+        beside = beside.mean() + beside.std() * speckle(beside.shape, 1.6, np.random.default_rng(0))
+    drawn = (np.arange(SIDE) > 150) & np.ones((SIDE, 1), bool)
+    work = working_image(np.where(drawn, beside, crystal(10)).astype(np.float32), np.ones(drawn.shape, bool))
+    segments, fine = cut_segments(work), cut_segments(work, finer=0.56)
+    groups = np.where(segments.usable, segments.waves.columns() > 150, -1).astype(int)
+    division = Division(work, segments, None, groups, drawn.astype(int))
+    expected = np.where(drawn, -1 if is_amorphous else 1, 0)
+    np.testing.assert_array_equal(_without_amorphous(division, fine).labels, expected)

@@ -45,3 +45,12 @@ def test_reflections_far_out_do_not_count():
     segments = cut_segments(working_image((image + scan).astype(np.float32), np.ones(image.shape, bool)))
     assert len(segments.vectors) > 3
     assert np.linalg.norm(segments.vectors, axis=1).max() < 0.4
+
+
+def test_scan_lines_of_alternate_directions_make_no_reflections_even_in_an_image_that_was_turned():
+    image = crystal_image("hexagonal", (256, 256), spacing=11, rotation_deg=13, snr=40, seed=0).image
+    image[1::2] = np.roll(image[1::2], 1, axis=1)
+    for turned in (image, image.T):
+        vectors = working_image(turned.astype(np.float32), np.ones(image.shape, bool)).vectors
+        assert len(vectors) > 3
+        assert np.linalg.norm(vectors, axis=1).max() < 0.35
