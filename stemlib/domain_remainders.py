@@ -16,6 +16,7 @@ _DEEP = 0.4  # standard deviations of a window, from the nearest domain
 _LEAST_POWER = 0.3  # of the power of the reflections in the domains
 _LEAST_AREA = 5.0  # periods squared, more than a period from the nearest domain
 _LEAST_RATIO = 9.0  # power over noise
+_LEAST_DEPTH = 2.0  # periods: what is narrower is a seam or a fault
 _FITS = 0.8  # of a disk's radius: half the side of a square that is hardly larger
 _KEPT, _MOST_NEW = 40, 20  # reflections
 _NEW = 1.5  # over the gap's size: a reflection so far from all others, cycles per px, is another one
@@ -43,7 +44,7 @@ def with_reflections_of_gaps(work, gap):
         return None
     depth = _depth(gap)
     area = (depth > work.period).sum()
-    if area < _LEAST_AREA * work.period**2:
+    if depth.max() < _LEAST_DEPTH * work.period or area < _LEAST_AREA * work.period**2:
         return None
     taper = np.clip(depth / work.period, 0, 1).astype(np.float32)
     # In all gaps together, and where one is deepest: there hardly anything else is in the window.

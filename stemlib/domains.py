@@ -16,6 +16,7 @@ SMALLEST_SIDE = 32  # px
 _PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
 _SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
 _SEARCHES = 3  # for crystals where no domain explains the image
+_UNCHANGED = 0.01  # of the image: a search that explains so little more was the last one
 _SMOOTHING = 0.25  # periods, of the boundaries' lines
 
 
@@ -107,8 +108,10 @@ def find_domains(
         more = with_reflections_of_gaps(searched.work, searched.gap)
         if more is None:
             break
-        searched = divide(more, cut_segments(more), n_domains, descriptor, method, seed)
-        division = min(division, searched, key=lambda one: one.gap.sum())
+        before, searched = searched, divide(more, cut_segments(more), n_domains, descriptor, method, seed)
+        division = max(division, searched, key=lambda one: (one.n_domains, -one.gap.sum()))
+        if abs(searched.gap.mean() - before.gap.mean()) < _UNCHANGED:
+            break
     work, segments, labels = division.work, division.segments, division.labels
     working = (work, labels, division.waves)
     crystals, labels = _ordered(segments, division.groups, labels)
