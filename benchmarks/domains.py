@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from domain_grains import KINDS
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
@@ -228,6 +229,30 @@ def faults(n_images):
     }
 
 
+def grains(n_images):
+    """Grains of other kinds: right numbers of domains, and accuracy and boundaries where the number is right."""
+    summary = {}
+    for kind, cases in KINDS.items():
+        rows = []
+        for case in cases(n_images):
+            found = stemlib.find_domains(case.source)
+            rows.append(
+                {"right": found.n_domains == case.n_domains} | scored(case, found.labels, found.boundaries)
+            )
+        table = pd.DataFrame(rows)
+        right = table[table["right"]]
+        summary[kind] = {
+            "images": len(table),
+            "right_number_of_domains": len(right),
+            "least_accuracy_of_these": float(right["accuracy"].min()),
+            "boundary_px_of_these": None
+            if right["boundary_px"].isna().all()
+            else float(right["boundary_px"].mean()),
+        }
+        print(kind, summary[kind])
+    return summary
+
+
 def measure_cost(side):
     """Seconds and peak memory on one large image, after a first small one; printed."""
     image = domain_image("three-phases", (side, side), seed=0).image
@@ -250,6 +275,7 @@ PARTS = {
     "inversion_twins": lambda options: inversion(options.images),
     "faults": lambda options: faults(4 * options.images),
     "single_crystals": lambda options: singles(options.single),
+    "grains": lambda options: grains(options.images),
     "cost": lambda _: [cost(1024), cost(3000)],
 }
 

@@ -40,8 +40,8 @@ def only_crystals(work, sigma, waves, labels, *, is_sure, by_powers):
         Strong reflections of each domain, cycles per px.
     labels : numpy.ndarray of int, shape (H, W)
         -1 for no domain.
-    is_sure : bool
-        Whether the segments leave no doubt that an area is another crystal if it is no band.
+    is_sure : callable
+        Whether the segments of two domains, whose numbers it takes, leave no doubt that they are two crystals.
     by_powers : bool
         Whether the powers of reflections have to tell domains apart; triplet phases may do so where powers do not.
 
@@ -63,7 +63,7 @@ def only_crystals(work, sigma, waves, labels, *, is_sure, by_powers):
         inside[place] = area
         neighbour = _neighbour(labels[box], inside)
         if neighbour is None or _is_crystal(
-            work.flat[box], inside, sigma, usual, number, neighbour, is_sure, by_powers
+            work.flat[box], inside, sigma, usual, (number, neighbour), is_sure, by_powers
         ):
             crystals.add(found[:2])
         else:
@@ -85,20 +85,21 @@ def _areas(labels):
     return sorted(found, key=lambda one: one[3].sum())
 
 
-def _is_crystal(flat, area, sigma, usual, number, neighbour, is_sure, by_powers):
+def _is_crystal(flat, area, sigma, usual, pair, is_sure, by_powers):
     """Whether an area is a crystal of its own: because it is no band, or its crystal explains it better all over."""
     depth = depth_in(area)
     deepest = depth.max()
     is_narrow = deepest < _DEEP * sigma and area.sum() > _LONG * deepest**2
     if is_narrow and deepest < _SHALLOW * sigma:
         return False
-    if is_sure and not is_narrow and deepest > _SHALLOW * sigma:
+    sure = is_sure(*pair)
+    if sure and not is_narrow and deepest > _SHALLOW * sigma:
         return True
     core = _around(depth, _ENOUGH * usual.period) if deepest > _DEEP * sigma else np.s_[:, :]
-    low, middle, high = _gain(flat[core], area[core], usual, number, neighbour)
+    low, middle, high = _gain(flat[core], area[core], usual, *pair)
     if is_narrow and high > _TOLD_APART and low < _EVEN * high:
         return False
-    return middle >= _TOLD_APART or (is_sure and not by_powers)
+    return bool(middle >= _TOLD_APART or (sure and not by_powers))
 
 
 class _Proportions:

@@ -7,17 +7,19 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from stemlib.domain_areas import only_crystals
-from stemlib.domain_mixture import SegmentGrid, find_groups
+from stemlib.domain_mixture import SegmentGrid, find_groups, separation
 from stemlib.domain_outliers import find_outliers
 from stemlib.domain_refinement import explained_shares, poorly_explained, refine_labels, strong_waves
 from stemlib.domain_remainders import with_remainder
 from stemlib.domain_segments import LocalSegments, WorkingImage, cut_segments, patterson_features
+from stemlib.domain_statistics import inner
 from stemlib.domain_strain import strain_features
 from stemlib.triplet import triplet_features
 
 _FINER = 0.56  # of the usual windows' width, for narrow domains
-# Of what groups must be apart: from here on they are domains if their crystals explain the pixels better too.
-_DOUBTFUL = 0.75
+# Of what groups must be apart. From the lower limit on they are domains if their crystals explain the pixels better,
+# too; from the upper one on even where pixels do not tell: crystals bent by drift reach 1.14.
+_DOUBTFUL, _SURE = 0.75, 1.2
 # Coherence of a crystal's narrow windows at its best places; amorphous rims reach 0.62, and so do the smallest grains,
 # but the waves of a rim explain far less.
 _LEAST_COHERENCE = 0.63
@@ -115,7 +117,7 @@ def _grouped(work, segments, n_domains, descriptor, seed):
     for segments, grid in (wide, narrow) if division.n_domains == 1 else ():
         groups = find_groups(grid, least=_DOUBTFUL, seed=seed)
         if groups.max() > 0:
-            drawn = _drawn(work, segments, grid, groups, is_sure=False, by_powers=by_powers)
+            drawn = _drawn(work, segments, grid, groups, by_powers=by_powers)
             division = drawn if drawn.n_domains > division.n_domains else division
     return _without_amorphous(_with_remainders(division, by_powers), fine)
 
@@ -145,15 +147,20 @@ def _with_remainders(division, by_powers):
     return division
 
 
-def _drawn(work, segments, grid, groups, n_domains=None, *, is_sure=True, by_powers):
+def _drawn(work, segments, grid, groups, n_domains=None, *, by_powers):
     """Pixels among the groups; without a given number, none of those that are no crystals of their own."""
     labels = refine_labels(work, segments, groups)
     division = Division(work, segments, grid, groups, labels)
     if n_domains is not None or groups.max() < 1:
         return division
-    labels = only_crystals(
-        work, segments.waves.sigma, division.waves, labels, is_sure=is_sure, by_powers=by_powers
-    )
+    inside = inner(groups) & grid.trusted
+
+    def is_sure(first, second):
+        pair = [inside & (groups == k) for k in (first, second)]
+        return all(part.any() for part in pair) and separation(grid, *pair) >= _SURE
+
+    waves = division.waves
+    labels = only_crystals(work, segments.waves.sigma, waves, labels, is_sure=is_sure, by_powers=by_powers)
     return Division(work, segments, grid, groups, labels)
 
 

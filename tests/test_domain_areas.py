@@ -24,7 +24,9 @@ def kept(image, labels, *, is_sure=True, by_powers=True):
     segments = cut_segments(work)
     y, x = (axis.astype(int).clip(0, SIDE - 1) for axis in (segments.waves.rows(), segments.waves.columns()))
     waves = strong_waves(segments, np.where(segments.usable, labels[np.ix_(y, x)], -1))
-    left = only_crystals(work, segments.waves.sigma, waves, labels, is_sure=is_sure, by_powers=by_powers)
+    left = only_crystals(
+        work, segments.waves.sigma, waves, labels, is_sure=lambda *pair: is_sure, by_powers=by_powers
+    )
     return sorted(set(np.unique(left)) - {-1})
 
 
