@@ -8,6 +8,7 @@ from scipy.spatial.distance import cdist
 
 from stemlib.cell_search import find_cell
 from stemlib.domain_statistics import inner
+from stemlib.domain_strain import mean_vectors
 from stemlib.reflections import Reflections
 from stemlib.triplet import find_triplets
 
@@ -100,7 +101,7 @@ def domain_crystal(segments, groups, number):
     order = order[(power > _LEAST_RATIO * noise)[order]][:_MOST]
     amplitudes = np.sqrt(np.maximum(power - noise, 0))[order]
     size = max(inside.sum(), 4) * segments.waves.rows()[1] * segments.waves.columns()[1]
-    vectors = _frequencies(segments, order, inside)
+    vectors = mean_vectors(segments, order, inside)
     return DomainCrystal(vectors, amplitudes, (power / noise)[order], 1 / np.sqrt(size), inside)
 
 
@@ -127,19 +128,6 @@ def same_phases(crystals, segments):
                 numbers = [numbers[i] if n == numbers[j] else n for n in numbers]
     order = list(dict.fromkeys(numbers))
     return [order.index(n) for n in numbers]
-
-
-def _frequencies(segments, order, inside):
-    """Mean places of some reflections within a domain, by how their phases go on from segment to segment."""
-    amplitudes, vectors = segments.amplitudes[order], segments.vectors[order]
-    for axis, nodes in enumerate((segments.waves.rows(), segments.waves.columns())):
-        if len(nodes) < 2:
-            continue
-        along, within = np.moveaxis(amplitudes, axis + 1, 1), np.moveaxis(inside, axis, 0)
-        turns = (along[:, 1:] * along[:, :-1].conj() * (within[1:] & within[:-1])).sum(axis=(1, 2))
-        turns = turns * np.exp(-2j * np.pi * vectors[:, axis] * nodes[1])
-        vectors[:, axis] += np.angle(turns) / (2 * np.pi * nodes[1])
-    return vectors
 
 
 def _one_phase(first, second, segments):

@@ -6,6 +6,7 @@ from scipy import ndimage
 from stemlib._distances import depth_in, distance_to
 from stemlib.domain_contest import Contest, decided
 from stemlib.domain_statistics import inner
+from stemlib.domain_strain import mean_vectors
 from stemlib.reflection_lists import spread_out
 
 _ROUNDS = 3
@@ -13,6 +14,8 @@ _SETTLED = 1e-3  # share of pixels that change their label
 _UNMOVED = 5e-3  # and that such a change and its consequences leave with another one
 _MOST_WAVES = 24  # that a crystal is rebuilt from
 _LEAST_RATIO = 3.0  # of a wave's power in the domain, over noise
+# Of what a window tells apart: the image's reflection, where the group has its own; farther off it is another one.
+_OFF = 0.4
 _SEAM = 1.0  # periods: half the width of what is left out along a boundary at most
 _FAULT = 1.7  # and of a fault
 _RICH = 0.5  # of the variance in the crystals
@@ -174,7 +177,9 @@ def _waves_of(segments, members):
     ratio = (segments.powers[:, sure] / segments.noise[:, sure]).mean(axis=1)
     order = np.argsort(-ratio)
     order = order[ratio[order] > _LEAST_RATIO]
-    vectors = segments.vectors[order]
+    vectors, own = segments.vectors[order], mean_vectors(segments, order, sure)
+    off = np.linalg.norm(own - vectors, axis=1)
+    vectors = np.where(off[:, None] < _OFF * segments.waves.reach, own, vectors)
     return vectors[spread_out(vectors, segments.waves.reach, _MOST_WAVES)]
 
 

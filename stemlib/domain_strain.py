@@ -97,6 +97,33 @@ def strain_features(segments):
     return (gradients / np.sqrt(scatter)).reshape(-1, 4)
 
 
+def mean_vectors(segments, which, inside):
+    """Measure where reflections lie in some segments, by how their phases go on from each to the next.
+
+    Parameters
+    ----------
+    segments : stemlib.domain_segments.LocalSegments
+    which : numpy.ndarray of int, shape (R,)
+        Numbers of the reflections.
+    inside : numpy.ndarray of bool, shape (M, N)
+        The segments.
+
+    Returns
+    -------
+    numpy.ndarray, shape (R, 2)
+        (y, x), cycles per px; those of the whole image along an axis on which no two segments are neighbours.
+    """
+    amplitudes, vectors = segments.amplitudes[which], segments.vectors[which]
+    for axis, nodes in enumerate((segments.waves.rows(), segments.waves.columns())):
+        if len(nodes) < 2:
+            continue
+        along, within = np.moveaxis(amplitudes, axis + 1, 1), np.moveaxis(inside, axis, 0)
+        turns = (along[:, 1:] * along[:, :-1].conj() * (within[1:] & within[:-1])).sum(axis=(1, 2))
+        turns = turns * np.exp(-2j * np.pi * vectors[:, axis] * nodes[1])
+        vectors[:, axis] += np.angle(turns) / (2 * np.pi * nodes[1])
+    return vectors
+
+
 def _weights(segments, strongest):
     """One over the variance of each reflection's place, fading to 0 where it is weak: (K, N)."""
     usable = segments.usable

@@ -97,3 +97,10 @@ def test_domains_whose_cells_differ_by_three_percent_are_found_and_a_bent_crysta
     assert max(agreement, 1 - agreement) > 0.96
     bent = np.array([np.zeros_like(X), 3.0 * np.sin(2 * np.pi * 0.4 * Y / SIDE)])
     assert stemlib.find_domains(crystal(bent)).n_domains == 1
+
+
+def test_a_coherent_boundary_is_where_the_two_lattices_meet():
+    """Along it the lattices agree, so that only their continuation with their own reflections tells them apart."""
+    domains = stemlib.find_domains(crystal(halves(np.array([[0, 0.05], [0, 0]]))))
+    assert domains.n_domains == 2
+    assert np.abs(domains.boundaries[0][:, 1] - 95.5).mean() < 4
