@@ -117,7 +117,7 @@ def _grouped(work, segments, n_domains, descriptor, seed):
     for segments, grid in (wide, narrow) if division.n_domains == 1 else ():
         groups = find_groups(grid, least=_DOUBTFUL, seed=seed)
         if groups.max() > 0:
-            drawn = _drawn(work, segments, grid, groups, by_powers=by_powers)
+            drawn = _drawn(work, segments, grid, groups, in_doubt=True, by_powers=by_powers)
             division = drawn if drawn.n_domains > division.n_domains else division
     return _without_amorphous(_with_remainders(division, by_powers), fine)
 
@@ -147,7 +147,7 @@ def _with_remainders(division, by_powers):
     return division
 
 
-def _drawn(work, segments, grid, groups, n_domains=None, *, by_powers):
+def _drawn(work, segments, grid, groups, n_domains=None, *, in_doubt=False, by_powers):
     """Pixels among the groups; without a given number, none of those that are no crystals of their own."""
     labels = refine_labels(work, segments, groups)
     division = Division(work, segments, grid, groups, labels)
@@ -157,7 +157,7 @@ def _drawn(work, segments, grid, groups, n_domains=None, *, by_powers):
 
     def is_sure(first, second):
         pair = [inside & (groups == k) for k in (first, second)]
-        return all(part.any() for part in pair) and separation(grid, *pair) >= _SURE
+        return not in_doubt and all(part.any() for part in pair) and separation(grid, *pair) >= _SURE
 
     waves = division.waves
     labels = only_crystals(work, segments.waves.sigma, waves, labels, is_sure=is_sure, by_powers=by_powers)
