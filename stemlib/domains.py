@@ -36,12 +36,13 @@ def find_domains(
 
     Gaussian windows several periods wide, which slide over the image, are described by the powers of the image's
     reflections and by how far these are off their places (`stemlib.domain_strain`), that is, by their Patterson
-    functions; or by triplet phases as well. Their groups are the domains. A
-    division into two stands only where the groups are apart by several times their scatter, as no smooth change in a
-    single crystal makes them: `stemlib.domain_mixture.find_groups` says how far. Narrower windows show narrow domains,
-    and where no domain explains the image, it is searched for a crystal once more. Each domain's crystal is continued
-    over its rim, and every pixel goes to the one that explains it best. Bands that windows show along stacking faults
-    are no domains (`stemlib.domain_areas.only_crystals`); the faults are lines, `Domains.faults`.
+    functions; or by triplet phases as well. Their groups are the domains. A division into two stands only where the
+    groups are apart by several times their scatter, as no smooth change in a single crystal makes them:
+    `stemlib.domain_mixture.find_groups` says how far; or if they are nearly so far apart, and each one's crystal
+    explains its pixels better than the other's. Narrower windows show narrow domains, and where no domain explains the
+    image, it is searched for more crystals. Each domain's crystal is continued over its rim, and every pixel goes to
+    the one that explains it best. Bands that windows show along stacking faults are no domains
+    (`stemlib.domain_areas.only_crystals`); the faults are lines, `Domains.faults`. Amorphous parts are undecided.
 
     Parameters
     ----------
