@@ -95,31 +95,48 @@ def divide(work, segments, n_domains, descriptor, method, seed):
 
 def _grouped(work, segments, n_domains, descriptor, seed):
     by_powers = descriptor == "patterson"
-    # Wide windows see small differences, narrow ones see narrow domains: what shows more domains decides.
     fine = cut_segments(work, finer=_FINER)
     fine = fine if fine.trusted.any() else segments
-    wide, narrow = ((part, _grid(part, descriptor)) for part in (segments, fine))
-    groups, fine_groups = (find_groups(grid, seed=seed) for _, grid in (wide, narrow))
-    segments, grid = wide
+    both = tuple((part, _grid(part, descriptor)) for part in (segments, fine))
+    groups = [find_groups(grid, seed=seed) for _, grid in both]
     if n_domains is not None:
-        if groups.max() < fine_groups.max() < n_domains:
-            (segments, grid), groups = narrow, fine_groups
-        if groups.max() + 1 != n_domains:
-            groups = find_groups(grid, n_domains, seed=seed)
-        return _drawn(work, segments, grid, groups, n_domains, by_powers=by_powers)
-    division = None
-    if fine_groups.max() > groups.max():
-        division = _drawn(work, *narrow, fine_groups, by_powers=by_powers)
+        return _asked_for(work, both, groups, n_domains, seed, by_powers)
+    if max(group.max() for group in groups) > 0:
+        division = _sure(work, both, groups, by_powers)
+    else:
+        division = _in_doubt(work, both, groups, seed, by_powers)
+    return _without_amorphous(_with_remainders(division, by_powers), fine)
+
+
+def _asked_for(work, both, groups, n_domains, seed, by_powers):
+    """As many domains as asked for, by narrow windows where wide ones do not show so many."""
+    wide, narrow = (group.max() + 1 for group in groups)
+    (segments, grid), groups = (both[1], groups[1]) if wide < narrow <= n_domains else (both[0], groups[0])
+    if groups.max() + 1 != n_domains:
+        groups = find_groups(grid, n_domains, seed=seed)
+    return _drawn(work, segments, grid, groups, n_domains, by_powers=by_powers)
+
+
+def _sure(work, both, groups, by_powers):
+    """Wide windows see small differences, narrow ones see narrow domains: what shows more domains decides."""
+    wide, narrow = (group.max() + 1 for group in groups)
+    division = _drawn(work, *both[1], groups[1], by_powers=by_powers) if narrow > wide else None
     # Where narrow windows are left with more domains than wide ones show, the wide ones need not be drawn.
-    if division is None or division.n_domains <= groups.max() + 1:
-        drawn = _drawn(work, *wide, groups, by_powers=by_powers)
-        division = division if division is not None and division.n_domains > drawn.n_domains else drawn
-    for segments, grid in (wide, narrow) if division.n_domains == 1 else ():
+    if division is not None and division.n_domains > wide:
+        return division
+    drawn = _drawn(work, *both[0], groups[0], by_powers=by_powers)
+    return division if division is not None and division.n_domains > drawn.n_domains else drawn
+
+
+def _in_doubt(work, both, groups, seed, by_powers):
+    """Domains that are nearly far enough apart, where their crystals explain the pixels better."""
+    division = _drawn(work, *both[0], groups[0], by_powers=by_powers)
+    for segments, grid in both:
         groups = find_groups(grid, least=_DOUBTFUL, seed=seed)
         if groups.max() > 0:
             drawn = _drawn(work, segments, grid, groups, in_doubt=True, by_powers=by_powers)
             division = drawn if drawn.n_domains > division.n_domains else division
-    return _without_amorphous(_with_remainders(division, by_powers), fine)
+    return division
 
 
 def _without_amorphous(division, segments):
