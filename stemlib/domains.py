@@ -48,8 +48,8 @@ def find_domains(
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
     n_domains : int, optional
-        How many domains to divide the image into; fewer are left where some are too small to be drawn. By default, as
-        many as there are.
+        How many domains to divide the image into; fewer are left where some are too small to be drawn, or where one
+        explains the pixels of another as well. By default, as many as there are.
     descriptor : str
         "patterson", to which a crystal and its inverted twin look the same, or "triplet", which tells them apart; see
         `stemlib.triplet.triplet_features`.
