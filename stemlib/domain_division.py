@@ -23,7 +23,7 @@ _DOUBTFUL, _SURE = 0.75, 1.2
 # Coherence of a crystal's narrow windows at its best places; amorphous rims reach 0.62, and so do the smallest grains,
 # but the waves of a rim explain far less.
 _LEAST_COHERENCE = 0.63
-_LEAST_EXPLAINED = 0.4  # of the share of the variance that the domain explains which explains most
+_LEAST_EXPLAINED = 0.45  # of the share of the variance that the domain explains which explains most
 _MOST_ADDED = 6  # small domains, one after the other
 
 
