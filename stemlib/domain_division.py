@@ -148,7 +148,9 @@ def _without_amorphous(division, segments):
     if not doubtful or len(numbers) < 2:
         return division
     shares = explained_shares(division.work, division.segments.waves.sigma, division.waves, division.labels)
-    amorphous = [k for k in doubtful if shares[k] < _LEAST_EXPLAINED * max(shares.values())]
+    # A domain without strong waves explains nothing.
+    least = _LEAST_EXPLAINED * max(shares.values(), default=0.0)
+    amorphous = [k for k in doubtful if shares.get(k, 0.0) < least]
     return replace(division, labels=np.where(np.isin(division.labels, amorphous), -1, division.labels))
 
 

@@ -70,8 +70,9 @@ def test_grains_whose_reflections_are_hardly_seen_at_first_are_searched_for(
     assert find_domains(image).n_domains < number
 
 
+@pytest.mark.parametrize("has_waves", [True, False])
 @pytest.mark.parametrize("is_amorphous", [True, False])
-def test_what_is_amorphous_is_no_domain_however_bright(is_amorphous):
+def test_what_is_amorphous_is_no_domain_however_bright(is_amorphous, has_waves):
     beside = crystal(35)
     if is_amorphous:
         beside = beside.mean() + beside.std() * speckle(beside.shape, 1.6, np.random.default_rng(0))
@@ -80,5 +81,7 @@ def test_what_is_amorphous_is_no_domain_however_bright(is_amorphous):
     segments, fine = cut_segments(work), cut_segments(work, finer=0.56)
     groups = np.where(segments.usable, segments.waves.columns() > 150, -1).astype(int)
     division = Division(work, segments, None, groups, drawn.astype(int))
+    if not has_waves:
+        division.waves[1] = division.waves[1][:0]
     expected = np.where(drawn, -1 if is_amorphous else 1, 0)
     np.testing.assert_array_equal(_without_amorphous(division, fine).labels, expected)
