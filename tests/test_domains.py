@@ -68,6 +68,15 @@ def test_grains_a_few_degrees_apart_are_two(crystal):
     assert accuracy(labels, domains.labels, 12) >= 0.99
 
 
+def test_phases_that_differ_in_the_height_of_one_column_are_two():
+    crystal = named_crystal("perovskite")
+    other = Crystal(crystal.cell, crystal.sites, crystal.intensities * [0.75, 1])
+    labels, image = beside((crystal, 10), (other, 10), edge=128)
+    domains = find_domains(image)
+    assert domains.n_domains == 2
+    assert accuracy(labels, domains.labels, 9.5) >= 0.99
+
+
 @pytest.mark.parametrize("crystal", ["square", "honeycomb", "perovskite", "dumbbell"])
 @pytest.mark.parametrize("descriptor", ["patterson", "triplet"])
 def test_a_single_crystal_is_one_domain(crystal, descriptor):
