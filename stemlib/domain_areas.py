@@ -61,7 +61,7 @@ def only_crystals(work, sigma, waves, labels, *, is_sure, by_powers):
         inside = np.zeros([part.stop - part.start for part in box], bool)
         place = tuple(slice(c.start - b.start, c.stop - b.start) for c, b in zip(corner, box, strict=True))
         inside[place] = area
-        neighbour = _neighbour(labels[box], inside)
+        neighbour = _neighbour(labels[box], inside, number)
         if neighbour is None or _is_crystal(
             work.flat[box], inside, sigma, usual, (number, neighbour), is_sure, by_powers
         ):
@@ -133,13 +133,17 @@ def _around(depth, reach):
     return tuple(slice(max(0, int(a - reach)), int(a + reach) + 1) for a in at)
 
 
-def _neighbour(labels, area):
-    """The domain that most of an area's outline touches; None where most of it touches none."""
+def _neighbour(labels, area, number):
+    """The domain that most of an area's outline touches; None where most of it touches none, or other parts of its own.
+
+    Other parts of its own lie across a corner, or across masked pixels.
+    """
     rim = ndimage.binary_dilation(area, iterations=2) & ~area
     touched = labels[rim]
     if not len(touched) or (touched >= 0).mean() < 0.5:
         return None
-    return int(np.bincount(touched[touched >= 0]).argmax())
+    most = int(np.bincount(touched[touched >= 0]).argmax())
+    return None if most == number else most
 
 
 def _gain(flat, area, usual, first, second):

@@ -24,9 +24,12 @@ def kept(image, labels, *, is_sure=True, by_powers=True):
     segments = cut_segments(work)
     y, x = (axis.astype(int).clip(0, SIDE - 1) for axis in (segments.waves.rows(), segments.waves.columns()))
     waves = strong_waves(segments, np.where(segments.usable, labels[np.ix_(y, x)], -1))
-    left = only_crystals(
-        work, segments.waves.sigma, waves, labels, is_sure=lambda *pair: is_sure, by_powers=by_powers
-    )
+
+    def sure(first, second):
+        assert first != second
+        return is_sure
+
+    left = only_crystals(work, segments.waves.sigma, waves, labels, is_sure=sure, by_powers=by_powers)
     return sorted(set(np.unique(left)) - {-1})
 
 
@@ -39,6 +42,12 @@ def test_two_grains_stay(is_sure):
 def test_grains_a_few_degrees_apart_stay_where_segments_are_sure():
     labels = (COLUMNS > 150).astype(int)
     assert kept(np.where(labels, crystal(4), crystal()), labels) == [0, 1]
+
+
+def test_a_pixel_amid_masked_ones_does_not_go_to_its_own_domain():
+    labels = (COLUMNS > 150).astype(int)
+    labels[[99, 101, 100, 100], [200, 200, 199, 201]] = -1
+    assert kept(np.where(labels, crystal(20), crystal()), labels, is_sure=False) == [0, 1]
 
 
 @pytest.mark.parametrize("by_powers", [True, False])
