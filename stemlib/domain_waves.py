@@ -11,6 +11,7 @@ from stemlib.domain_spectrum import HalfSpectrum
 _REACH = 3.2  # standard deviations of the filter in reciprocal space within which a coarse map keeps it
 _WIDE = 4.0  # windows, in which proportions that change slowly are averaged
 _FAR = 0.02  # share of such a window below which those of all places count more
+_LEAST = np.float32(0.03)  # coverage of a window below which amplitudes fade out
 _EXACT = 0.25  # windows: averages over so little are as good as pixels
 _FINE_REACH = 4.5  # and one that is divided by the coverage before it goes back to an image
 
@@ -74,7 +75,7 @@ class LocalWaves:
         numpy.ndarray, shape (K, M, N), complex64
             Where the window is not covered, of what is.
         """
-        return self._coarse(self._spectrum, vectors) / np.maximum(self.coverage(), 0.05)
+        return self._coarse(vectors) / np.maximum(self.coverage(), 0.05)
 
     def noise(self, vectors):
         """Mean squared amplitude that the noise around each wave has under a whole window: (K,)."""
@@ -85,13 +86,13 @@ class LocalWaves:
         floor = np.quantile(power, 0.3, axis=1) / -np.log(0.7)
         return floor / self.share / (4 * np.pi * self.sigma**2)
 
-    def proportions(self, vectors, least=0.03, changing=False):
+    def proportions(self, vectors, changing=False):
         """Root mean squares of the amplitudes of some waves, (K, 1, 1), or if they are `changing`, (K, M, N)."""
         coverage = self._fine_coverage
-        fields, _ = self._filtered(self._spectrum, vectors, _FINE_REACH)
-        return self._usual(_power(fields) * _over(coverage, least) ** 2, coverage, changing)
+        fields, _ = self._filtered(vectors, _FINE_REACH)
+        return self._usual(_power(fields) * _over(coverage) ** 2, coverage, changing)
 
-    def continued(self, vectors, least=0.03, proportions=None, changing=False):
+    def continued(self, vectors, proportions=None, changing=False):
         """Rebuild the image from some waves, each continued with its phase at the rim where nothing counts.
 
         Phases and contrast are local; the proportions of the waves are the same everywhere, those of the mean, or
@@ -101,8 +102,6 @@ class LocalWaves:
         ----------
         vectors : array_like, shape (K, 2)
             At least `reach` apart, or what they share is counted twice.
-        least : float
-            Coverage of a window below which the amplitude fades out.
         proportions : array_like, shape (K, 1, 1) or (K, M, N), optional
             Of the waves' amplitudes, those of another crystal, as `proportions` returns them.
         changing : bool
@@ -115,8 +114,8 @@ class LocalWaves:
             On a grid of evenly spaced nodes over the padded image, the first at its first pixel.
         """
         coverage = self._fine_coverage
-        fields, corners = self._filtered(self._spectrum, vectors, _FINE_REACH)
-        over = _over(coverage, least)
+        fields, corners = self._filtered(vectors, _FINE_REACH)
+        over = _over(coverage)
         power = _power(fields) * over**2
         size = np.sqrt(power)
         if proportions is None:
@@ -158,14 +157,14 @@ class LocalWaves:
     def _corners(self, vectors, counts):
         return np.rint(np.multiply(vectors, self.size)).astype(int) - np.array(counts) // 2
 
-    def _filtered(self, spectrum, vectors, reach):
+    def _filtered(self, vectors, reach):
         """Fields of waves (K, M, N) on the grid of their blocks, and the blocks' first frequencies (K, 2).
 
         A field's phases are counted from the wave of its block's first frequency.
         """
         counts = self._counts(reach)
         corners = self._corners(vectors, counts)
-        blocks = spectrum.blocks(corners, counts)
+        blocks = self._spectrum.blocks(corners, counts)
         for axis, (count, size) in enumerate(zip(counts, self.size, strict=True)):
             off = (corners[:, axis, None] + np.arange(count)) / size - np.asarray(vectors)[:, axis, None]
             gauss = np.exp(-0.5 * (2 * np.pi * self.sigma * off) ** 2).astype(np.float32)
@@ -174,8 +173,8 @@ class LocalWaves:
         fields *= np.float32(np.prod(counts) / np.prod(self.size))
         return fields, corners
 
-    def _coarse(self, spectrum, vectors):
-        fields, corners = self._filtered(spectrum, vectors, _REACH)
+    def _coarse(self, vectors):
+        fields, corners = self._filtered(vectors, _REACH)
         fields = fields[:, : len(self.rows()), : len(self.columns())]
         for axis, (size, at) in enumerate(zip(self.size, self._grid, strict=True)):
             turns = np.exp(2j * np.pi * corners[:, axis, None] / size * at).astype(np.complex64)
@@ -215,9 +214,9 @@ def _power(fields):
     return fields.real**2 + fields.imag**2
 
 
-def _over(coverage, least):
+def _over(coverage):
     """What amplitudes are multiplied by to be those of what is covered, fading out where hardly anything is."""
-    return (coverage > 1e-3) / np.maximum(coverage, np.float32(least))
+    return (coverage > 1e-3) / np.maximum(coverage, _LEAST)
 
 
 @functools.lru_cache(maxsize=16)
