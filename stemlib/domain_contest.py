@@ -12,6 +12,7 @@ _PRESENT = 0.8  # periods: and in which a crystal and none are
 _FINE = 0.5  # of the narrower one: places are at most so large
 _REACHED = 0.02  # share of a window that must lie in a domain for its crystal to be continued there
 UNREACHED = np.float32(1e30)
+_LEAST_VARIANCE = np.float32(1e-9)  # of the greatest; what is masked has none
 _LEAST_EXPLAINED = 0.05  # of what the crystal usually explains
 _LEAST_SHARE = 0.2  # of the share of the local variance that it usually explains
 _POOR = 0.5  # of that share, where another crystal may be that has some reflections in common
@@ -39,7 +40,8 @@ class Contest:
         step = max(1, int(_FINE * _COMPARED * work.period))
         self.shape = tuple(max(1, round(n / step)) for n in work.flat.shape)
         self.scale = work.flat.shape[0] / self.shape[0]
-        self.variance = np.maximum(self._averaged(self._places(work.flat**2), _PRESENT), 1e-30)
+        variance = self._averaged(self._places(work.flat**2), _PRESENT)
+        self.variance = np.maximum(variance, _LEAST_VARIANCE * variance.max() + np.float32(1e-30))
         self.usable = self._places(work.weights) > 0.5
 
     def places(self, labels):

@@ -12,6 +12,7 @@ from stemlib.reflections import blurred
 
 _CONTINUED = 1.3  # periods: standard deviation of the window in which a crystal is measured
 _AVERAGED = 0.7  # periods: and of that over which what it leaves is averaged
+_LEAST_VARIANCE = np.float32(1e-9)  # of the greatest; what is masked has none
 _AROUND = 4.0  # periods: and over which the misfit is usual
 _HIGHEST = 4.0  # times the usual misfit: a point defect must not outweigh a line
 _STEP = 0.2  # periods: grid on which lines are looked for
@@ -43,7 +44,8 @@ def unexplained_share(work, labels, waves):
         NaN where there is no domain.
     """
     result = np.full(labels.shape, np.nan, np.float32)
-    variance = np.maximum(blurred(work.flat**2, _AVERAGED * work.period), 1e-30)
+    variance = blurred(work.flat**2, _AVERAGED * work.period)
+    variance = np.maximum(variance, _LEAST_VARIANCE * variance.max() + np.float32(1e-30))
     for number, vectors in waves.items():
         inside = labels == number
         if not inside.any() or not len(vectors):

@@ -1,7 +1,7 @@
 """Segments of an image that may show several crystals, and their Patterson functions in terms of reflections."""
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -96,10 +96,6 @@ class LocalSegments:
     trusted: np.ndarray
     coherence: np.ndarray
 
-    def only(self, where):
-        """The same segments, of which none is usable elsewhere than where (M, N) is True."""
-        return replace(self, usable=self.usable & where, trusted=self.trusted & where)
-
     @functools.cached_property
     def powers(self):
         """Squared amplitudes, (K, M, N)."""
@@ -159,6 +155,8 @@ def working_image(image, mask):
         image = np.where(weights > 0, image, 0).astype(np.float32)
     vectors, period = vectors * factor, period / factor
     vectors = vectors[np.abs(vectors).max(axis=1) < 0.47]
+    if len(vectors) < 2:
+        raise NoReflectionsError
     return WorkingImage(flatten(image, weights, 1.2 * period), weights, vectors, float(period), factor)
 
 
@@ -189,7 +187,9 @@ def cut_segments(work, *, finer=1.0):
     coverage = waves.coverage()
     amplitudes = waves.amplitudes(vectors)
     noise = waves.noise(vectors)[:, None, None] / np.maximum(coverage, 0.05)
-    near = not_far_out(vectors, (np.abs(amplitudes) ** 2 - noise)[:, coverage > _TRUSTED].mean(axis=1))
+    # Where a mask is full of holes, no window is covered so far.
+    whole = coverage >= min(_TRUSTED, coverage.max())
+    near = not_far_out(vectors, (np.abs(amplitudes) ** 2 - noise)[:, whole].mean(axis=1))
     vectors, amplitudes, noise = vectors[near], amplitudes[near], noise[near]
     total = np.maximum(np.abs(amplitudes) ** 2 - noise, 0).sum(axis=0)
     usable = coverage > _COVERED

@@ -118,9 +118,8 @@ def find_domains(
     crystals, labels = _ordered(segments, division.groups, labels)
     phases = same_phases(crystals, segments)
     if merge_orientations:
-        kept = [phases.index(p) for p in range(max(phases) + 1)]
-        labels = np.where(labels >= 0, np.array(phases)[labels], -1)
-        crystals, phases = [crystals[k] for k in kept], list(range(len(kept)))
+        crystals, labels = _merged(crystals, labels, np.array(phases))
+        phases = list(range(len(crystals)))
     labels = np.where(mask, enlarged(labels, work.factor, mask.shape), -1)
     lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * work.period * work.factor))
     window = 2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * work.factor
@@ -194,3 +193,11 @@ def _ordered(segments, groups, labels):
     number = np.full(len(sizes) + 1, -1)
     number[order] = np.arange(len(order))
     return [domain_crystal(segments, groups, k) for k in order], number[labels]
+
+
+def _merged(crystals, labels, phases):
+    """The phases as domains, the largest first, each with the crystal of its largest part, and their labels."""
+    labels = np.where(labels >= 0, phases[labels], -1)
+    order = np.argsort(-np.bincount(labels[labels >= 0]), kind="stable")
+    number = np.argsort(order)
+    return [crystals[np.argmax(phases == k)] for k in order], np.where(labels >= 0, number[labels], -1)

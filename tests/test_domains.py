@@ -190,6 +190,21 @@ def test_orientations_of_one_phase_are_merged_on_demand():
     assert find_domains(beside(*PAIRS["phases"], edge=120)[1], merge_orientations=True).n_domains == 2
 
 
+def test_merged_domains_are_numbered_by_their_size():
+    y, x = np.mgrid[:300, :300]
+    labels = np.where(x < 120, 0, np.where(y < 150, 1, 2))
+    crystals = [
+        crystal_image(crystal, (300, 300), spacing=9, rotation_deg=turn, snr=20, seed=4).image
+        for crystal, turn in (("perovskite", 5), ("hexagonal", 3), ("hexagonal", 31))
+    ]
+    image = np.choose(labels, crystals)
+    assert find_domains(image).n_domains == 3
+    merged = find_domains(image, merge_orientations=True)
+    assert merged.labels[150, [20, 280]].tolist() == [1, 0]
+    assert merged.table["area"].is_monotonic_decreasing
+    assert abs(merged.crystals[0].angle_deg - 120) < 1
+
+
 def test_the_table_tells_cell_and_area_in_px_and_nm(tmp_path):
     labels, image = beside(*PAIRS["grains"], edge=120)
     domains = find_domains(image, pixel_size_nm=0.02)
@@ -243,6 +258,28 @@ def test_images_without_crystals_are_told_clearly():
         find_domains(noise[:20, :200])
     with pytest.raises(ValueError, match="smaller than a window"):
         find_domains(crystal_image("square", (64, 64), spacing=13.5, seed=0).image)
+
+
+def test_columns_of_one_pixel_are_told_clearly():
+    with pytest.raises(ValueError, match="image shows nothing periodic"):
+        find_domains(np.indices((64, 64)).sum(axis=0) % 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mask_full_of_holes_is_told_clearly():
+    image = crystal_image("square", (128, 128), seed=3).image
+    mask = np.random.default_rng(0).random(image.shape) < 0.5
+    with pytest.raises(ValueError, match="image shows nothing periodic"):
+        find_domains(image, mask=mask)
+
+
+@pytest.mark.filterwarnings("error")
+def test_bright_images_with_a_mask_cause_no_overflow():
+    labels, image = beside(*PAIRS["phases"], edge=80)
+    mask = np.arange(256) < 150
+    domains = find_domains(1e6 * image, mask=np.broadcast_to(mask, image.shape))
+    assert domains.n_domains == 2
+    assert np.isfinite(domains.misfit[domains.labels >= 0]).all()
 
 
 def test_it_is_public():
