@@ -4,8 +4,8 @@ import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from stemlib._threads import one_blas_thread
 from stemlib.domain_areas import only_crystals
 from stemlib.domain_mixture import SegmentGrid, find_groups, separation
 from stemlib.domain_outliers import find_outliers
@@ -84,7 +84,7 @@ def divide(work, segments, n_domains, descriptor, method, seed):
         Of the segments given, or of narrower ones where these show more domains.
     """
     # Matrices are so small that threads would only wait for each other.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         if method == "one-class":
             grid = _grid(segments, descriptor)
             groups = find_outliers(grid, n_domains)
