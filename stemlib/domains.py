@@ -109,7 +109,10 @@ def find_domains(
         more = with_reflections_of_gaps(searched.work, searched.gap)
         if more is None:
             break
-        before, searched = searched, divide(more, cut_segments(more), n_domains, descriptor, method, seed)
+        segments = cut_segments(more)
+        if _room(segments) < (n_domains or 1):
+            break
+        before, searched = searched, divide(more, segments, n_domains, descriptor, method, seed)
         division = max(division, searched, key=lambda one: (one.n_domains, -one.gap.sum()))
         if abs(searched.gap.mean() - before.gap.mean()) < _UNCHANGED:
             break
@@ -173,7 +176,7 @@ def _segments(image, mask, n_domains):
             f"of {work.period * work.factor:.1f} px; a larger field of view would do"
         )
     segments = cut_segments(work)
-    room = int((segments.usable & segments.trusted).sum()) // _SEGMENTS_PER_DOMAIN
+    room = _room(segments)
     if room < 1:
         raise _nothing_periodic()
     if n_domains is not None and n_domains > room:
@@ -182,6 +185,11 @@ def _segments(image, mask, n_domains):
             f"{3 * segments.waves.rows()[1] * work.factor:.0f} px on a side"
         )
     return work, segments
+
+
+def _room(segments):
+    """For how many domains there are segments."""
+    return int((segments.usable & segments.trusted).sum()) // _SEGMENTS_PER_DOMAIN
 
 
 def _ordered(segments, groups, labels):

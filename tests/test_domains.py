@@ -1,5 +1,7 @@
 """Domains that were drawn are found, to the column; a single crystal is one; hopeless input is told clearly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -280,6 +282,16 @@ def test_bright_images_with_a_mask_cause_no_overflow():
     domains = find_domains(1e6 * image, mask=np.broadcast_to(mask, image.shape))
     assert domains.n_domains == 2
     assert np.isfinite(domains.misfit[domains.labels >= 0]).all()
+
+
+def test_a_search_that_leaves_no_segments_is_the_last(monkeypatch):
+    monkeypatch.setattr(
+        stemlib.domains,
+        "with_reflections_of_gaps",
+        lambda work, gap: replace(work, flat=np.zeros_like(work.flat)),
+    )
+    image = crystal_image("square", (128, 128), seed=3).image
+    assert find_domains(image).n_domains == 1
 
 
 def test_it_is_public():
