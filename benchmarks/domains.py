@@ -244,7 +244,7 @@ def grains(n_images):
         summary[kind] = {
             "images": len(table),
             "right_number_of_domains": len(right),
-            "least_accuracy_of_these": float(right["accuracy"].min()),
+            "least_accuracy_of_these": float(right["accuracy"].min()) if len(right) else None,
             "boundary_px_of_these": None
             if right["boundary_px"].isna().all()
             else float(right["boundary_px"].mean()),

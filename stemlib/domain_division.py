@@ -101,6 +101,7 @@ def _grouped(work, segments, n_domains, descriptor, seed):
     groups = [find_groups(grid, seed=seed) for _, grid in both]
     if n_domains is not None:
         return _asked_for(work, both, groups, n_domains, seed, by_powers)
+    # What of a sure division was given away is a band along faults, so doubtful ones are not tried after it.
     if max(group.max() for group in groups) > 0:
         division = _sure(work, both, groups, by_powers)
     else:

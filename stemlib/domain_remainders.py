@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from scipy import ndimage
 
+from stemlib._distances import depth_in
 from stemlib.domain_mixture import discriminant_distance
 from stemlib.domain_statistics import inner
 from stemlib.reflection_lists import spread_out
@@ -42,7 +42,7 @@ def with_reflections_of_gaps(work, gap):
     """
     if gap.sum() < _LEAST_AREA * work.period**2:
         return None
-    depth = _depth(gap)
+    depth = depth_in(gap)
     area = (depth > work.period).sum()
     if depth.max() < _LEAST_DEPTH * work.period or area < _LEAST_AREA * work.period**2:
         return None
@@ -84,7 +84,7 @@ def with_remainder(grid, segments, groups, gap):
     left = segments.usable & gap[np.ix_(rows, columns)]
     if not left.any():
         return None
-    left &= _depth(gap)[np.ix_(rows, columns)] > _DEEP * segments.waves.sigma
+    left &= depth_in(gap)[np.ix_(rows, columns)] > _DEEP * segments.waves.sigma
     # Beyond the edge of a crystal windows still show it, faintly.
     total = segments.total
     left &= total > _LEAST_POWER * np.median(total[grid.trusted & (groups >= 0)])
@@ -120,8 +120,3 @@ def _deepest(depth):
     return tuple(
         slice(max(0, at - half), at + half + 1) for at in np.unravel_index(depth.argmax(), depth.shape)
     )
-
-
-def _depth(gap):
-    """How far places are from the nearest one outside a gap, px; the image's edge is none."""
-    return cv2.distanceTransform(gap.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

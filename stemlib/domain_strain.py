@@ -5,9 +5,8 @@ import numpy as np
 _MOST = 12  # reflections
 _NOISE_FLOOR = 10.0
 _RELATIVE_FLOOR = 0.01  # of the power of all
-_CENTRAL = (
-    0.13  # of the variance of a window in reciprocal space, over noise over power: averages of neighbours
-)
+# Of the variance of a window in reciprocal space, over noise over power: averages of neighbours.
+_CENTRAL = 0.13
 _EACH = 0.003  # relative error of a strong reflection's place: what reaches it from others
 _EXPECTED = 0.02  # strain, before anything is measured: so none is found where no reflection is strong
 _SCATTER = 0.002  # of strain in a perfect crystal: jitter of scan lines
