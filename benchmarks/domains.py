@@ -31,7 +31,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import stemlib
 from stemlib.agreement import boundary_distance, label_accuracy
-from stemlib.domain_boundaries import boundary_lines
+from stemlib.domains.result import boundary_lines
 from stemlib.evaluation.domain_cases import DomainCase, load_domain_cases
 from stemlib.evaluation.domains import domain_score
 from stemlib.synthetic import domain_image

@@ -6,7 +6,7 @@ import sys
 
 from repository import repository_root
 
-from stemlib._files import write_atomically
+from stemlib.io.files import write_atomically
 
 # Module II is trained on what Module I finds: neither is replaced without the other.
 TOGETHER = (("columns",), ("loop_cascade", "loop_screening"), ("loop_fcn",))

@@ -4,7 +4,7 @@ import json
 
 from repository import repository_root
 
-from stemlib._files import write_atomically
+from stemlib.io.files import write_atomically
 
 START, END = "<!-- results -->", "<!-- end of results -->"
 SIX, SIX_1, PEOPLE = "loop-detection-six", "loop-scores-six", "loop-people-all"

@@ -6,7 +6,7 @@ import pytest
 from IPython.display import Image
 from matplotlib.figure import Figure
 
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 
 
 @pytest.fixture(scope="module", params=exploring.ANALYSES)

@@ -8,7 +8,7 @@ import pandas as pd
 import stemlib
 from stemlib.datasets import atomic_images, drawn_vacancies, fetch_all
 from stemlib.evaluation.columns import ColumnCase, real_column_case
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 from stemlib.synthetic import material_image
 
 # Classes of labelled columns that stand on sites of one kind, the minority among them.

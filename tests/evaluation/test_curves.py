@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stemlib.cascade_xml import load_cascade
 from stemlib.datasets import fetch
 from stemlib.evaluation import candidate_curve, load_cases, recall_at
+from stemlib.loops.cascade_xml import load_cascade
 
 CURVE = pd.DataFrame({"per_image": [10.0, 20.0, 40.0], "recall": [0.5, 0.7, 0.8]})
 

@@ -6,9 +6,9 @@ import pytest
 
 import stemlib
 from stemlib import evaluation
-from stemlib.defects import Defects
+from stemlib.defects.find import Defects
 from stemlib.evaluation import DefectCase
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 
 GRID = np.stack(np.meshgrid(np.arange(10.0, 100, 10), np.arange(10.0, 100, 10), indexing="ij"), -1).reshape(
     -1, 2

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stemlib.defects import Defects
+from stemlib.defects.find import Defects
 from stemlib.evaluation import DefectCase
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 from stemlib.plot.defects import DefectPanel, defects_figure
 
 IMAGE = np.random.default_rng(0).random((100, 120))
