@@ -86,8 +86,9 @@ def place_columns(image, positions, sites, *, sigma, spacing, mask):
     --------
     >>> from stemlib.lattice import find_lattice
     >>> from stemlib.sites import assign_sites
-    >>> from stemlib.synthetic import crystal_image
-    >>> scene = crystal_image("square", (128, 128), spacing=10, displaced=0.02, displacement=0.45, seed=1)
+    >>> from stemlib.synthetic import PointDefects, crystal_image
+    >>> moved = PointDefects(displaced=0.02, relative_displacement=0.45)
+    >>> scene = crystal_image("square", (128, 128), spacing=10, defects=moved, seed=1)
     >>> seen = scene.columns[["y", "x"]].to_numpy()
     >>> sites = assign_sites(seen, find_lattice(scene.image), 10.0)
     >>> mask = np.ones(scene.image.shape, bool)

@@ -33,7 +33,7 @@ def site_scale(image, sites, sigma, spacing):
     >>> from stemlib.lattice import find_lattice
     >>> from stemlib.sites import assign_sites
     >>> from stemlib.synthetic import crystal_image
-    >>> scene = crystal_image("square", (128, 128), spacing=10, relative_sigma=0.22, seed=0)
+    >>> scene = crystal_image("square", (128, 128), spacing=10, seed=0)
     >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 9.0)
     >>> [round(value, 1) for value in site_scale(scene.image, sites, 1.5, 9.0)]
     [2.2, 10.0]

@@ -8,14 +8,16 @@ from stemlib import domain_mixture, domains, find_domains
 from stemlib.domain_division import Division, _without_amorphous
 from stemlib.domain_mixture import SegmentGrid
 from stemlib.domain_segments import cut_segments, working_image
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import Recording, crystal_image
 from stemlib.synthetic.imaging import speckle
 
 SIDE = 256
 
 
 def crystal(turn):
-    return crystal_image("square", (SIDE, SIDE), spacing=9, rotation_deg=turn, snr=15, seed=2).image
+    return crystal_image(
+        "square", (SIDE, SIDE), spacing=9, rotation_deg=turn, recording=Recording(snr=15), seed=2
+    ).image
 
 
 def number_of_domains(image, monkeypatch, ratio):

@@ -6,7 +6,7 @@ import pytest
 from stemlib.lattice import find_lattice
 from stemlib.site_places import place_columns
 from stemlib.sites import assign_sites
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 SIGMA, SPACING, SIDE = 2.2, 10.0, 200
 
@@ -25,7 +25,11 @@ def scene_of(**options):
 def test_places_that_noise_made_are_drawn_to_their_sites_and_sure_ones_are_not():
     drawn = {}
     for snr in (6, 60):
-        scene = scene_of(snr=snr, displaced=0.03, displacement=0.15, seed=5)
+        scene = scene_of(
+            defects=PointDefects(displaced=0.03, relative_displacement=0.15),
+            recording=Recording(snr=snr),
+            seed=5,
+        )
         rng = np.random.default_rng(1)
         truth = scene.columns[["y", "x"]].to_numpy()
         seen = truth + rng.normal(0, np.sqrt(2) * SIGMA / snr, truth.shape)
@@ -41,7 +45,7 @@ def test_places_that_noise_made_are_drawn_to_their_sites_and_sure_ones_are_not()
 
 
 def test_a_column_far_off_its_site_shows_beside_it():
-    scene = scene_of(displaced=0.03, displacement=0.45)
+    scene = scene_of(defects=PointDefects(displaced=0.03, relative_displacement=0.45))
     result, sites = placed(scene)
     moved = scene.columns["displaced"].to_numpy()[sites.columns] > 0
     assert (result.astray == (moved & (sites.columns >= 0) & (result.rim >= 0))).all()

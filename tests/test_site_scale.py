@@ -6,14 +6,19 @@ import pytest
 from stemlib.lattice import find_lattice
 from stemlib.site_scale import site_scale
 from stemlib.sites import assign_sites
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 
 @pytest.mark.parametrize("start", [1.4, 2.2, 3.2])
 @pytest.mark.parametrize("snr", [7, 25])
 def test_the_drawn_width_and_spacing_are_found_in_noise(start, snr):
     scene = crystal_image(
-        "honeycomb", (220, 220), spacing=10, relative_sigma=0.22, vacancies=0.02, snr=snr, seed=3
+        "honeycomb",
+        (220, 220),
+        spacing=10,
+        defects=PointDefects(vacancies=0.02),
+        recording=Recording(relative_sigma=0.22, snr=snr),
+        seed=3,
     )
     rng = np.random.default_rng(0)
     seen = scene.columns[["y", "x"]].to_numpy() + rng.normal(0, 0.5, (len(scene.columns), 2))

@@ -15,7 +15,7 @@ from stemlib.datasets import (
     read_atomic_image,
 )
 from stemlib.micrograph import Micrograph
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 _DRAWN = ("square", "graphene", "perovskite")
 
@@ -117,8 +117,8 @@ def _drawn_column_cases(n_images, side_px, seed):
             (side_px, side_px),
             spacing=10.0 + 2 * number,
             rotation_deg=17.0 * (number + 1),
-            snr=15.0,
-            vacancies=0.02,
+            defects=PointDefects(vacancies=0.02),
+            recording=Recording(snr=15.0),
             seed=[seed, number],
         )
         inside = np.array([[5, 5], [5, side_px - 6], [side_px - 6, side_px - 6], [side_px - 6, 5]], float)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import minkowski_reduce
 from scipy.sparse.csgraph import connected_components
 
 from stemlib.synthetic.crystals import Crystal
@@ -103,8 +104,8 @@ def project(atoms, *, thickness_nm=0.0, merge_angstrom=0.3, exponent=EXPONENT):
 
     Examples
     --------
-    >>> from stemlib.synthetic.materials import mowte2_bilayer, strontium_titanate
-    >>> project(strontium_titanate()).columns
+    >>> from stemlib.synthetic.materials import bulk_crystal, mowte2_bilayer
+    >>> project(bulk_crystal("SrTiO3")).columns
     ((38,), (22, 8), (8,), (8,))
     >>> len(project(mowte2_bilayer()).columns)
     2
@@ -169,7 +170,7 @@ def projected(material, thickness_nm=None):
     if material not in MATERIALS:
         raise ValueError(f"material={material!r} is not known; one of {', '.join(MATERIALS)} would do")
     build, usual = MATERIALS[material]
-    return project(build(), thickness_nm=usual / 10 if thickness_nm is None else thickness_nm)
+    return project(build(), thickness_nm=usual if thickness_nm is None else thickness_nm)
 
 
 def _weight(number, mixed, exponent):
@@ -199,7 +200,8 @@ def _primitive(cell, sites, heights, tolerance):
     while (shift := _translation(cell, sites, heights[kept], tolerance)) is not None:
         cell, sites, chosen = _divided(cell, sites, shift, tolerance)
         kept = kept[chosen]
-    reduced = _reduced(cell)
+    upright = np.vstack([np.pad(cell, ((0, 0), (0, 1))), [0, 0, 1]])
+    reduced = minkowski_reduce(upright, pbc=(True, True, False))[0][:2, :2]
     sites = sites @ cell @ np.linalg.inv(reduced)
     return reduced, (sites + 1e-9) % 1.0 - 1e-9, kept
 
@@ -226,20 +228,6 @@ def _divided(cell, sites, shift, tolerance):
     same = _apart(new, moved, moved) < tolerance
     chosen = np.flatnonzero(same.argmax(axis=1) == np.arange(len(sites)))
     return new, moved[chosen], chosen
-
-
-def _reduced(cell):
-    """Take multiples of the shorter edge from the longer one, until they are as short as can be."""
-    first, second = cell
-    while True:
-        short, long = (first, second) if first @ first <= second @ second * (1 + 1e-9) else (second, first)
-        steps = np.rint(long @ short / (short @ short) * (1 - 1e-9))
-        if not steps:
-            return np.array([first, second])
-        if short is first:
-            second = second - steps * first
-        else:
-            first = first - steps * second
 
 
 def _apart(cell, first, second):
