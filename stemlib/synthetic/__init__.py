@@ -4,7 +4,7 @@ from stemlib.synthetic.crystal_images import CrystalImage, crystal_image, materi
 from stemlib.synthetic.crystals import Crystal, named_crystal, random_crystal
 from stemlib.synthetic.domain_images import DomainImage, domain_image
 from stemlib.synthetic.imaging import Imaging, record, render_columns
-from stemlib.synthetic.loops import LoopScene, loop_micrograph
+from stemlib.synthetic.loops import LoopScene, OtherDefects, loop_micrograph
 from stemlib.synthetic.projection import Projection, project
 from stemlib.synthetic.recording import DarkField, PointDefects, Recording
 
@@ -15,6 +15,7 @@ __all__ = [
     "DomainImage",
     "Imaging",
     "LoopScene",
+    "OtherDefects",
     "PointDefects",
     "Projection",
     "Recording",

@@ -86,7 +86,7 @@ def named_crystal(name):
 
 
 def random_crystal(rng, *, most_sites=8):
-    """Draw a crystal at random: any Bravais lattice, one to several columns in the cell, weak beside strong.
+    """Return a random crystal: any Bravais lattice, one to several columns in the cell, weak beside strong.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class Projection:
     exponent: float
 
     def intensities(self, sites, rng):
-        """Draw the intensities of columns on given sites, mixed places occupied at random.
+        """Return the intensities of columns on given sites, mixed places occupied at random.
 
         Parameters
         ----------
