@@ -3,6 +3,7 @@
 import difflib
 import functools
 import hashlib
+import json
 import os
 import urllib.parse
 from pathlib import Path
@@ -13,16 +14,26 @@ import pooch
 # Any server with the layout BASE/repository/commit/path will do (STEMLIB_BASE_URL overrides it).
 BASE_URL = "https://raw.githubusercontent.com"
 
-IMAGE_FOLDER = "fecral-loops/images"
-
 _TIMEOUT_S = 30.0
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
+def packaged(name):
+    """Return a table or JSON file that comes with stemlib, which no caller may change."""
+    file = Path(__file__).with_name(name)
+    if file.suffix == ".json":
+        return json.loads(file.read_text(encoding="utf-8"))
+    rows = pd.read_csv(file, keep_default_na=False)
+    if "pixel_size_nm" in rows:
+        rows["pixel_size_nm"] = pd.to_numeric(rows["pixel_size_nm"])
+    return rows
+
+
+@functools.cache
 def table():
     """Return the registry itself, which no caller may change."""
-    rows = pd.read_csv(Path(__file__).with_name("registry.csv"), keep_default_na=False)
-    rows["converted"] = rows["note"].str.startswith("converted")
+    rows = packaged("registry.csv")
+    rows = rows.assign(converted=rows["note"].str.startswith("converted"))
     return rows.set_index("path", drop=False).rename_axis(None)
 
 
@@ -126,14 +137,6 @@ class NoServerError(FileNotFoundError):
     """No answer at all, as against an answer that the file is not there."""
 
 
-@functools.lru_cache(maxsize=1)
-def image_facts():
-    """Return the facts of every image, which no caller may change."""
-    facts = pd.read_csv(Path(__file__).with_name("loops.csv"), keep_default_na=False)
-    facts["pixel_size_nm"] = pd.to_numeric(facts["pixel_size_nm"])
-    return facts.set_index("image")
-
-
 def registered(path):
     """Return the row of a registered path, or say which path is nearest."""
     registry = table()
@@ -166,6 +169,11 @@ def local_file(path):
             return Path(folder) / path
     cached = _cache_folder() / path
     return cached if cached.is_file() else None
+
+
+def at_hand(paths):
+    """Return whether every one of some registered paths is on this machine."""
+    return all(local_file(path) is not None for path in paths)
 
 
 def _verified(file, row):

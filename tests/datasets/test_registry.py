@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stemlib import datasets
-from stemlib.datasets import registry
+from stemlib.datasets import registry, subsets
 
 PATHS = [
     "fecral-loops/images/BF X500K, 05 (3).jpg",
@@ -236,9 +236,9 @@ def test_fetch_all_with_a_silent_server_takes_no_longer_than_its_timeout(server,
 
 
 def test_subsets_hold_images_and_their_labels():
-    paths = datasets.subset_paths("six")
+    paths = subsets.paths_of("six")
     assert sum("/images/" in path for path in paths) == 6
     assert sum("/boxes_a/" in path for path in paths) == 6
-    assert len(datasets.subset_paths("wse2-cr")) == 3
+    assert len(subsets.paths_of("wse2-cr")) == 3
     with pytest.raises(ValueError, match="subset='seven' is unknown"):
-        datasets.subset_paths("seven")
+        subsets.paths_of("seven")

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from stemlib import datasets
-from stemlib.datasets import registry
 
 TRAINING_ROLES = ["training", "validation", "size-test"]
 
@@ -74,29 +73,6 @@ def test_every_exclusion_has_its_reason():
     assert narrow.sum() == 25
     # The six and the size-test images are at hand, and so are their neighbours.
     assert narrow["5401_300kx_1nm_clhaadf3_0016.jpg"]
-
-
-def test_leaving_one_series_out_shares_no_group():
-    images = datasets.loop_images()
-    seen = []
-    for series, train, test in datasets.leave_one_series_out():
-        seen.append(series)
-        assert set(images.loc[test, "series"]) == {series}
-        assert series not in set(images.loc[train, "series"])
-        assert not set(images.loc[train, "group"]) & set(images.loc[test, "group"])
-        assert set(images.loc[[*train, *test], "role"]) <= {"training", "validation"}
-    assert sorted(seen) == sorted(images[images["role"].isin(["training", "validation"])]["series"].unique())
-
-
-def test_leaving_one_series_out_drops_what_overlaps_it(monkeypatch):
-    facts = registry.image_facts().copy()
-    names = facts.index[(facts["role"] == "training") & (facts["series"] == "K713")]
-    partner = facts.index[(facts["role"] == "training") & (facts["series"] == "100kx")][0]
-    facts.loc[partner, "group"] = facts.loc[names[0], "group"]
-    monkeypatch.setattr(registry, "image_facts", lambda: facts)
-    for series, train, test in datasets.leave_one_series_out():
-        assert not {partner, names[0]} & set(train) if series in ("K713", "100kx") else partner in train
-        assert (names[0] in test) == (series == "K713")
 
 
 def test_pixel_sizes_that_are_not_sure_show_as_such():
