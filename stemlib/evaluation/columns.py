@@ -166,7 +166,7 @@ def match_column_cases(cases, found):
 
     Returns
     -------
-    dict of str to stemlib.agreement.ColumnMatch
+    dict of str to stemlib.agreement.Match
 
     Examples
     --------
@@ -186,7 +186,7 @@ def column_score_table(cases, matches):
     Parameters
     ----------
     cases : iterable of ColumnCase
-    matches : dict of str to stemlib.agreement.ColumnMatch
+    matches : dict of str to stemlib.agreement.Match
 
     Returns
     -------
