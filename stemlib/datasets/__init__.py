@@ -9,7 +9,7 @@ from stemlib.datasets.atomic import (
     read_atomic_image,
 )
 from stemlib.datasets.fecral import image_set, label_files, label_sets, loop_images, read_loop_labels
-from stemlib.datasets.registry import fetch, load_registry, public_address
+from stemlib.datasets.registry import fetch, load_registry
 from stemlib.datasets.steel import read_316l_labels, steel_316l_images
 from stemlib.datasets.subsets import available, fetch_all
 
@@ -27,7 +27,6 @@ __all__ = [
     "label_sets",
     "load_registry",
     "loop_images",
-    "public_address",
     "read_316l_labels",
     "read_atomic_image",
     "read_loop_labels",

@@ -39,7 +39,7 @@ def available(subset):
     return [path for path in paths_of(subset) if registry.at_hand([path])]
 
 
-def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=None):
+def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, progress=None):
     """Try once to bring every file of a subset to this machine, and return how many are at hand.
 
     The first missing file is tried alone: if no server answers, nothing else is tried. A server that stops
@@ -54,8 +54,6 @@ def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=
         Seconds without an answer after which the attempt is given up.
     budget_s : float
         Seconds after which no new download starts.
-    base_url : str, optional
-        The server, see `public_address`.
     progress : callable, optional
         Called with (files done, files to download) after each download.
 
@@ -80,7 +78,7 @@ def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=
         if not registry.at_hand([path]) and not registry.registered(path)["converted"]
     ]
     if missing and not registry.is_offline():
-        _download_many(missing, timeout_s, time.monotonic() + budget_s, base_url, progress)
+        _download_many(missing, timeout_s, time.monotonic() + budget_s, progress)
     return len(available(subset))
 
 
@@ -107,7 +105,7 @@ def paths_of(subset):
     return paths
 
 
-def _download_many(paths, timeout_s, deadline, base_url, progress):
+def _download_many(paths, timeout_s, deadline, progress):
     progress = progress or (lambda done, total: None)
 
     def goes_on(path):
@@ -115,7 +113,7 @@ def _download_many(paths, timeout_s, deadline, base_url, progress):
         if time.monotonic() > deadline:
             return False
         try:
-            registry.download(registry.registered(path), base_url, timeout_s)
+            registry.download(registry.registered(path), timeout_s)
         except FileNotFoundError as error:
             _log.warning("%s", error)
             return not isinstance(error, registry.NoServerError)

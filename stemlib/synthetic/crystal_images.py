@@ -9,7 +9,7 @@ import pandas as pd
 from stemlib.synthetic.crystals import lattice_points, named_crystal
 from stemlib.synthetic.imaging import record
 from stemlib.synthetic.projection import VISIBLE, projected
-from stemlib.synthetic.recording import DarkField, PointDefects, Recording, View, slow_drift
+from stemlib.synthetic.recording import DarkField, PointDefects, Recording, slow_drift
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ def crystal_image(
     rng = np.random.default_rng(seed)
     crystal = named_crystal(crystal) if isinstance(crystal, str) else crystal
     defects, recording = defects or PointDefects(), recording or Recording()
-    view = View(shape, spacing, rotation_deg, crystalline, recording.shear, recording.drift)
+    view = _View(shape, spacing, rotation_deg, crystalline, recording.shear, recording.drift)
     imaging = recording.imaging(spacing)
     sites, translations = _placed(crystal, view, imaging, rng)
     sites["intensity"] *= 1 - defects.mixed * rng.random(len(sites))
@@ -161,13 +161,26 @@ def material_image(
     projection = projected(material)
     imaging = recording.imaging(projection, pixel_size_nm)
     spacing, drift = projection.spacing_nm / pixel_size_nm, recording.drift_nm / pixel_size_nm
-    view = View(shape, spacing, rotation_deg, crystalline, recording.shear, drift, pixel_size_nm)
+    view = _View(shape, spacing, rotation_deg, crystalline, recording.shear, drift, pixel_size_nm)
     sites, translations = _placed(projection.crystal, view, imaging, rng)
     # The detector does not show the faintest, so that nobody could tell whether they are there.
     sites["whole"] = sites["intensity"] < VISIBLE
     sites["intensity"] = projection.intensities(sites["site"], rng)
     film = recording.film(shape, projection.strength, pixel_size_nm, rng)
     return _recorded(sites, translations, view, defects, imaging, rng, film)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """How a crystal lies in an image: what `crystal_image` and `Recording` say of it, in px."""
+
+    shape: tuple
+    spacing: float
+    rotation_deg: float
+    crystalline: np.ndarray | None
+    shear: np.ndarray
+    drift: float
+    pixel_size_nm: float | None = None
 
 
 def _placed(crystal, view, imaging, rng):

@@ -64,34 +64,6 @@ class PointDefects:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """How a crystal lies in an image; lengths in px.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Height and width of the image.
-    spacing : float
-        Median nearest-neighbour distance before shear.
-    rotation_deg : float
-        By how much the crystal is turned, counter-clockwise as seen.
-    crystalline : array_like of bool, shape (H, W), optional
-        Where the crystal is; elsewhere is vacuum. Everywhere by default.
-    shear, drift
-        As in `Recording`.
-    pixel_size_nm : float, optional
-    """
-
-    shape: tuple[int, int]
-    spacing: float
-    rotation_deg: float = 0.0
-    crystalline: np.ndarray | None = None
-    shear: tuple = _NO_SHEAR
-    drift: float = 0.0
-    pixel_size_nm: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class Recording:
     """How the image of a crystal without a scale is recorded; lengths in px.
 
@@ -287,24 +259,6 @@ def check_positive(**values):
 
 
 def slow_drift(greatest, height, rng):
-    """Return the function that says by how much a slow drift shifts what lies at y to the right, px.
-
-    Parameters
-    ----------
-    greatest : float
-        Px.
-    height : int
-        Of the image, px.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    callable
-
-    Examples
-    --------
-    >>> bool(abs(slow_drift(2.0, 64, np.random.default_rng(0))(10.0)) <= 2)
-    True
-    """
+    """Return the function of y by which a slow drift, px at most, shifts an image of some height to the right."""
     phase = rng.uniform(0, 2 * math.pi)
     return lambda y: greatest * np.sin(math.pi * y / height + phase)
