@@ -183,7 +183,7 @@ def score_columns(match, *, confidence=0.95):
 
 
 def compare_systems(one, other, *, confidence=0.95):
-    """Compare the recall of two systems, or two labellers, on the same truth loop by loop.
+    """Compare the recall of two systems, or two annotators, on the same truth loop by loop.
 
     Parameters
     ----------

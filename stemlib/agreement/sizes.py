@@ -103,7 +103,8 @@ def compare_sizes(one, other, *, confidence=0.95, n_resamples=2000, seed=0):
     )
     names = ("count_difference", "mean_difference", "std_difference")
     result = dict(zip(names, differences, strict=True))
-    draws = np.array(list(_resampled_differences(tables, n_resamples, np.random.default_rng(seed))))
+    draws = list(_resampled_differences(tables, n_resamples, np.random.default_rng(seed)))
+    draws = np.reshape(draws, (-1, len(names)))
     for i, name in enumerate(names):
         result[f"{name}_low"], result[f"{name}_high"] = percentile_interval(draws[:, i], confidence)
     if min(map(len, measured)):
@@ -200,7 +201,8 @@ def _resampled_differences(tables, n_resamples, rng):
         groups = [[table[table["image"] == name] for table in tables] for name in names]
         counts = np.array([[len(part) for part in group] for group in groups])
         groups = [[_measured(part, "sizes")[0] for part in group] for group in groups]
-    for _ in range(n_resamples):
+    # Where there is no image, there is none to draw.
+    for _ in range(n_resamples if groups else 0):
         if "image" in tables[0]:
             drawn = rng.integers(0, len(groups), len(groups))
             values = [np.concatenate([groups[i][side] for i in drawn]) for side in (0, 1)]

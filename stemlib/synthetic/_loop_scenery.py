@@ -5,7 +5,8 @@ import math
 import cv2
 import numpy as np
 
-OTHER_COLUMNS = ["kind", "y", "x", "top", "left", "bottom", "right"]
+EDGES = ["top", "left", "bottom", "right"]
+OTHER_COLUMNS = ["kind", "y", "x", *EDGES]
 
 
 def background(shape, rng):

@@ -9,19 +9,7 @@ import pandas as pd
 
 from stemlib.synthetic import _loop_scenery as scenery
 
-_LOOP_COLUMNS = [
-    "y",
-    "x",
-    "major",
-    "minor",
-    "angle_deg",
-    "top",
-    "left",
-    "bottom",
-    "right",
-    "touches_edge",
-    "contrast",
-]
+_LOOP_COLUMNS = ["y", "x", "major", "minor", "angle_deg", *scenery.EDGES, "touches_edge", "contrast"]
 _SMALLEST_LOOP = 16.0
 # The truth's ellipse lies this many standard deviations of the ring's profile outside its darkest line.
 _OUTLINE = 0.5

@@ -75,7 +75,7 @@ def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300
     """Choose the threshold, and write ``columns.safetensors`` with its card.
 
     The threshold is the lowest whose F1 is within 0.001 of the best among those that fill in at most 1 in 300 of the
-    vacancies that a matched filter sees, on synthetic crystals drawn for this alone: the lowest, because a faint
+    vacancies that a matched filter sees, on crystals simulated for this alone: the lowest, because a faint
     sublattice needs it and the rest does not care. Columns within half a spacing of the image's edge are not
     counted: of some, most of the peak lies outside.
 
@@ -90,7 +90,7 @@ def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300
     minutes : float
         How long the training took.
     n_scenes : int
-        How many crystals are drawn.
+        How many crystals are simulated.
     device : str
 
     Returns

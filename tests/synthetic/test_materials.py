@@ -115,11 +115,11 @@ def test_atoms_on_one_another_are_one_column_across_the_edge_of_the_cell_too():
 def test_mixed_sites_hold_the_stated_share():
     crystal = project(mowte2_bilayer(0.3))
     sites = np.arange(20000) % 2
-    drawn = crystal.intensities(sites, np.random.default_rng(0))
-    low, high = np.unique(drawn.round(6))
+    intensities = crystal.intensities(sites, np.random.default_rng(0))
+    low, high = np.unique(intensities.round(6))
     assert (low / high) == pytest.approx((42**1.7 + 2 * 52**1.7) / (74**1.7 + 2 * 52**1.7), rel=1e-4)
-    assert (drawn > (low + high) / 2).mean() == pytest.approx(0.3, abs=0.01)
-    assert drawn.mean() == pytest.approx(1, abs=0.002)
+    assert (intensities > (low + high) / 2).mean() == pytest.approx(0.3, abs=0.01)
+    assert intensities.mean() == pytest.approx(1, abs=0.002)
 
 
 def test_images_have_the_pixel_size_that_is_stated():
