@@ -157,7 +157,7 @@ def find_in_column_cases(cases, *, weights=None, threshold=None, device="auto"):
 
 
 def match_column_cases(cases, found):
-    """Return name -> ColumnMatch of every image that has labels and was searched.
+    """Return name -> Match of every image that has labels and was searched.
 
     Parameters
     ----------

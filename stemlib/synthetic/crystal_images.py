@@ -145,7 +145,7 @@ def material_image(
     Raises
     ------
     ValueError
-        If the material's name is not known, or the pixel size is not positive.
+        If the material's name is not known, the pixel size is not positive, or the defects are mixed.
     TypeError
         If the material is of another type.
 
@@ -158,6 +158,10 @@ def material_image(
     """
     rng = np.random.default_rng(seed)
     defects, recording = defects or PointDefects(), recording or DarkField()
+    if defects.mixed:
+        raise ValueError(
+            f"mixed={defects.mixed!r} must be 0: of a material, atoms.info['mixed'] says what is mixed"
+        )
     projection = projected(material)
     imaging = recording.imaging(projection, pixel_size_nm)
     spacing, drift = projection.spacing_nm / pixel_size_nm, recording.drift_nm / pixel_size_nm

@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from scipy.sparse.csgraph import connected_components
 
-from stemlib.synthetic.crystals import Crystal
+from stemlib.synthetic.crystals import Crystal, separations
 from stemlib.synthetic.materials import MATERIALS
 
 EXPONENT = 1.7  # of Z in the intensity of the usual annular dark-field detectors
@@ -229,7 +229,5 @@ def _apart(cell, first, second):
 
 
 def _nearest(cell, sites):
-    images = np.mgrid[-2:3, -2:3].reshape(2, -1).T
-    apart = (sites[:, None, None] - sites[None, :, None] + images) @ cell
-    distance = np.linalg.norm(apart, axis=-1).reshape(len(sites), -1)
+    distance = separations(cell, sites, sites).reshape(len(sites), -1)
     return float(np.median(np.sort(distance, axis=1)[:, 1]))

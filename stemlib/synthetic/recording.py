@@ -1,4 +1,4 @@
-"""How a crystal lies in an image, what is wrong with it, and how the image is recorded."""
+"""What is wrong with a crystal, and how its image is recorded."""
 
 import math
 from dataclasses import dataclass
@@ -32,7 +32,8 @@ class PointDefects:
     displacement_nm : float, optional
         The same in nm, of a material; it wins.
     mixed : float
-        Random occupation: each column's intensity is lowered by up to this share. Materials have their own, by atoms.
+        Random occupation: each column's intensity is lowered by up to this share. Not of materials, whose atoms say
+        what sits in mixed places.
 
     Examples
     --------

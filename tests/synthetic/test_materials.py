@@ -211,6 +211,7 @@ def test_same_seed_same_image():
         ({"material": "salt"}, ValueError, "material='salt' is not known.*SrTiO3"),
         ({"material": 3}, TypeError, "material=3"),
         ({"pixel_size_nm": 0}, ValueError, "pixel_size_nm=0"),
+        ({"defects": PointDefects(mixed=0.1)}, ValueError, "mixed=0.1 must be 0"),
     ],
 )
 def test_bad_arguments_are_named(arguments, error, message):
