@@ -1,7 +1,7 @@
 """Vacancies that `stemlib.find_columns` fills in, columns it keeps and displaced ones it reports, against noise.
 
-Crystals are drawn in counting noise and in white noise so strong that a matched filter sees the faintest columns at a
-signal-to-noise ratio of 5 to 8. Counting noise is lower in vacancies, white noise is not: the harder case.
+Crystals are simulated in counting noise and in white noise so strong that a matched filter sees the faintest columns at
+a signal-to-noise ratio of 5 to 8. Counting noise is lower in vacancies, white noise is not: the harder case.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ import numpy as np
 
 import stemlib
 from stemlib.agreement import match_columns
-from stemlib.synthetic import CrystalImage, crystal_image, named_crystal, random_crystal
+from stemlib.synthetic import (
+    CrystalImage,
+    PointDefects,
+    Recording,
+    crystal_image,
+    named_crystal,
+    random_crystal,
+)
 from stemlib.synthetic.crystals import NAMES
 
 # Signal-to-noise ratios of single columns, and of the columns that are missing.
@@ -23,29 +30,28 @@ TOLERANCE = 0.2 * DISPLACEMENT
 
 
 def noisy_scene(kind: str, seed: int) -> tuple[CrystalImage, np.ndarray, float]:
-    """Draw a crystal whose faintest columns only just stand out: what was drawn, the image, and a peak's sigma."""
+    """Simulate a crystal whose faintest columns only just stand out: its truth, the image, and a peak's sigma."""
     # Another stream of random numbers than those of training, card and tests.
     rng = np.random.default_rng([seed, KINDS.index(kind), 2611])
     crystal = named_crystal(rng.choice(NAMES)) if seed % 2 else random_crystal(rng)
     spacing = math.exp(rng.uniform(math.log(5), math.log(25)))
     relative_sigma = rng.uniform(0.16, 0.26)
     faintest = rng.uniform(5, 8)
-    how = {
-        "spacing": spacing,
-        "rotation_deg": rng.uniform(0, 360),
-        "relative_sigma": relative_sigma,
-        "vacancies": 0.08,
-        "displaced": 0.04,
-        "displacement": DISPLACEMENT,
-        "jitter": 0.02 * spacing,
-    }
-    side = int(24 * spacing)
+    rotation_deg, side = rng.uniform(0, 360), int(24 * spacing)
     least, sigma = crystal.intensities.min(), relative_sigma * spacing
+    # A lone column's ratio; among others, their tails add noise.
+    snr = 1.1 * faintest / least if kind == "counting" else 1e4
+    scene = crystal_image(
+        crystal,
+        (side, side),
+        spacing=spacing,
+        rotation_deg=rotation_deg,
+        defects=PointDefects(vacancies=0.08, displaced=0.04, relative_displacement=DISPLACEMENT),
+        recording=Recording(relative_sigma=relative_sigma, snr=snr, jitter=0.02 * spacing),
+        seed=rng,
+    )
     if kind == "counting":
-        # A lone column's ratio; among others, their tails add noise.
-        scene = crystal_image(crystal, (side, side), snr=1.1 * faintest / least, **how, seed=rng)
         return scene, scene.image, sigma
-    scene = crystal_image(crystal, (side, side), snr=1e4, **how, seed=rng)
     noise = least * math.sqrt(math.pi) * sigma / faintest
     for table in (scene.columns, scene.missing):
         table["snr"] = crystal.intensities[table["site"]] * math.sqrt(math.pi) * sigma / noise

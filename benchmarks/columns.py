@@ -32,7 +32,7 @@ import torch
 
 import stemlib
 from stemlib import datasets
-from stemlib.agreement import match_columns, score_columns
+from stemlib.agreement import column_spacing, match_columns, score_columns
 from stemlib.io.files import write_atomically
 
 METHODS = ["find_columns", "log", "atomap"]
@@ -55,8 +55,9 @@ def compare(name: str, methods: list[str], atomap_python: str | None) -> dict:
     for method in methods:
         found = finders[method]()
         if found is not None:
-            match = match_columns(labels, found[0], region=region)
-            scores[method] = {**score_columns(match), "reach_px": match.reach_px, "parameters": found[1]}
+            reach = column_spacing(labels) / 4
+            match = match_columns(labels, found[0], reach_px=reach, region=region)
+            scores[method] = {**score_columns(match), "reach_px": reach, "parameters": found[1]}
     return scores
 
 

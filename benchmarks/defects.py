@@ -34,8 +34,7 @@ from stemlib.defects.find import find_columns, find_defects, find_lattice
 from stemlib.defects.one_class import one_class_scores
 from stemlib.defects.patterson import patterson_descriptors
 from stemlib.defects.segments import unit_cell_segments
-from stemlib.synthetic import crystal_image
-from stemlib.synthetic.material_images import material_image
+from stemlib.synthetic import DarkField, PointDefects, Recording, crystal_image, material_image
 
 MATERIALS = ("MoWTe2 bilayer", "WSe2 monolayer", "WTe2 1T'", "SrTiO3", "graphene", "ZrO2")
 CRYSTALS = ("hexagonal", "honeycomb", "1T'", "perovskite", "graphene", "dumbbell")
@@ -50,23 +49,27 @@ SEEDS = {"development": [77, 78, 79, 83, 6173, 8209, 9437], "reported": 10331}
 def draw_material(material, side, seed, defective, snr=None):
     """A published crystal at conditions drawn anew; with a hundredth of columns missing and displaced by 1 angstrom."""
     rng = np.random.default_rng([SEEDS["reported"], seed, MATERIALS.index(material)])
-    shares = {"vacancies": 0.01, "displaced": 0.01, "displacement_nm": DISPLACED_NM} if defective else {}
+    defects = (
+        PointDefects(vacancies=0.01, displaced=0.01, displacement_nm=DISPLACED_NM) if defective else None
+    )
     # The dose is set by the signal-to-noise ratio with which a matched filter sees the strongest columns.
-    usual = material_image(material, (64, 64), jitter_nm=0, seed=0).columns["snr"].max()
+    usual = material_image(material, (64, 64), recording=DarkField(jitter_nm=0), seed=0).columns["snr"].max()
     return material_image(
         material,
         (side, side),
         pixel_size_nm=rng.uniform(0.014, 0.022),
         rotation_deg=rng.uniform(0, 180),
-        dose_per_nm2=1e7 * ((snr or rng.uniform(12, 40)) / usual) ** 2,
-        source_fwhm_nm=rng.uniform(0.05, 0.09),
-        jitter_nm=rng.uniform(0, 0.006),
-        drift_nm=rng.uniform(0, 0.03),
-        shear=rng.uniform(-0.006, 0.006, (2, 2)),
-        contamination=rng.uniform(0, 0.05),
-        background=rng.uniform(0.02, 0.2),
+        defects=defects,
+        recording=DarkField(
+            dose_per_nm2=1e7 * ((snr or rng.uniform(12, 40)) / usual) ** 2,
+            source_fwhm_nm=rng.uniform(0.05, 0.09),
+            jitter_nm=rng.uniform(0, 0.006),
+            drift_nm=rng.uniform(0, 0.03),
+            shear=rng.uniform(-0.006, 0.006, (2, 2)),
+            contamination=rng.uniform(0, 0.05),
+            background=rng.uniform(0.02, 0.2),
+        ),
         seed=rng,
-        **shares,
     )
 
 
@@ -84,12 +87,14 @@ def draw_perfect(side, seed):
         (side, side),
         spacing=rng.uniform(5, 14),
         rotation_deg=rng.uniform(0, 180),
-        relative_sigma=rng.uniform(0.18, 0.26),
-        snr=rng.uniform(12, 35),
-        jitter=rng.uniform(0, 0.3),
-        drift=rng.uniform(0, 2),
-        shear=rng.uniform(-0.006, 0.006, (2, 2)),
-        film=film - min(film.min(), 0),
+        recording=Recording(
+            relative_sigma=rng.uniform(0.18, 0.26),
+            snr=rng.uniform(12, 35),
+            jitter=rng.uniform(0, 0.3),
+            drift=rng.uniform(0, 2),
+            shear=rng.uniform(-0.006, 0.006, (2, 2)),
+            film=film - min(film.min(), 0),
+        ),
         seed=rng,
     )
 

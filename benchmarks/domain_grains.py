@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from stemlib.domains.result import boundary_lines
 from stemlib.evaluation.domain_cases import DomainCase
 from stemlib.io.micrograph import Micrograph
-from stemlib.synthetic import Crystal, crystal_image, named_crystal
+from stemlib.synthetic import Crystal, Recording, crystal_image, named_crystal
 from stemlib.synthetic.imaging import speckle
 
 SYMMETRY_DEG = {
@@ -24,7 +24,7 @@ SIDE = 512
 def composed(name, crystals, labels, spacing, *, seed, film=None):
     """Crystals, each (crystal, turn in degrees), in the areas of a map of labels; vacuum where it is -1."""
     edge = max(np.linalg.norm(_cell(crystal), axis=1).max() for crystal, _ in crystals) * spacing
-    options = {"spacing": spacing, "snr": 20.0, "drift": 1.0, "jitter": 0.1, "film": film}
+    options = {"spacing": spacing, "recording": Recording(snr=20.0, drift=1.0, jitter=0.1, film=film)}
     drawn = [
         crystal_image(crystal, labels.shape, rotation_deg=turn, seed=[seed, k], **options).image
         for k, (crystal, turn) in enumerate(crystals)

@@ -34,7 +34,7 @@ from stemlib.agreement import boundary_distance, label_accuracy
 from stemlib.domains.result import boundary_lines
 from stemlib.evaluation.domain_cases import DomainCase, load_domain_cases
 from stemlib.evaluation.domains import domain_score
-from stemlib.synthetic import domain_image
+from stemlib.synthetic import DarkField, domain_image
 
 SCENES = (
     "zirconia-twin",
@@ -89,7 +89,13 @@ def drawn_cases(n_images):
     for scene in SCENES:
         for seed in range(n_images):
             conditions = {"drift_nm": 0.03, "contamination": 0.1} | CONDITIONS.get(scene, {})
-            image = domain_image(scene, (512, 512), seed=FIRST_SEED + seed, **conditions)
+            image = domain_image(
+                scene,
+                (512, 512),
+                pixel_size_nm=conditions.pop("pixel_size_nm", 0.02),
+                recording=DarkField(**conditions),
+                seed=FIRST_SEED + seed,
+            )
             yield DomainCase.of(f"{scene} {seed}", image)
 
 
@@ -178,9 +184,11 @@ def singles(n_images):
         image = domain_image(
             "single",
             (384, 384),
-            drift_nm=rng.uniform(0, 0.06),
-            contamination=rng.uniform(0, 0.3),
-            dose_per_nm2=10 ** rng.uniform(5.7, 7.5),
+            recording=DarkField(
+                drift_nm=rng.uniform(0, 0.06),
+                contamination=rng.uniform(0, 0.3),
+                dose_per_nm2=10 ** rng.uniform(5.7, 7.5),
+            ),
             seed=9000 + seed,
         ).image
         for descriptor, numbers in counts.items():
@@ -207,11 +215,13 @@ def faults(n_images):
                 scene,
                 (512, 512),
                 pixel_size_nm=rng.uniform(0.02, 0.034),
-                dose_per_nm2=10 ** rng.uniform(4.3, 5.7),
-                source_fwhm_nm=rng.uniform(0.07, 0.15),
-                drift_nm=rng.uniform(0, 0.1),
-                contamination=rng.uniform(0, 0.1),
-                jitter_nm=rng.uniform(0.002, 0.008),
+                recording=DarkField(
+                    dose_per_nm2=10 ** rng.uniform(4.3, 5.7),
+                    source_fwhm_nm=rng.uniform(0.07, 0.15),
+                    drift_nm=rng.uniform(0, 0.1),
+                    contamination=rng.uniform(0, 0.1),
+                    jitter_nm=rng.uniform(0.002, 0.008),
+                ),
                 seed=800 + seed,
             )
             case = DomainCase.of(f"{scene} {seed}", image)

@@ -20,9 +20,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 
 from stemlib.synthetic.imaging import render_columns
-from stemlib.synthetic.material_images import SCATTERED_NM2, peak_sigma_nm
 from stemlib.synthetic.materials import mowte2_bilayer
 from stemlib.synthetic.projection import EXPONENT
+from stemlib.synthetic.recording import SCATTERED_NM2, DarkField
 
 VOLTAGE_KV, CONVERGENCE_MRAD, DETECTOR_MRAD = 100.0, 31.0, (86, 200)
 SOURCE_FWHM_NM, THERMAL_NM, TAIL = 0.07, 0.0075, 0.2
@@ -103,7 +103,13 @@ def profiles(at, shape, sigma, tail):
 
 def compare(image, at, strength, tungsten):
     """The fast model as it is, and with width and tail fitted, against a multislice image."""
-    sigma = 10 * peak_sigma_nm(VOLTAGE_KV, CONVERGENCE_MRAD, SOURCE_FWHM_NM, THERMAL_NM) / PIXEL
+    recording = DarkField(
+        voltage_kv=VOLTAGE_KV,
+        convergence_mrad=CONVERGENCE_MRAD,
+        source_fwhm_nm=SOURCE_FWHM_NM,
+        thermal_nm=THERMAL_NM,
+    )
+    sigma = 10 * recording.sigma_nm / PIXEL
 
     def amplitudes(shapes):
         design = shapes.reshape(len(shapes), -1).T

@@ -27,7 +27,7 @@ import numpy as np
 from stemlib import find_lattice
 from stemlib.io.files import write_atomically
 from stemlib.lattice.unit_cell import reduce_cell
-from stemlib.synthetic import crystal_image, random_crystal
+from stemlib.synthetic import PointDefects, Recording, crystal_image, random_crystal
 
 PEAK = "import sys; from benchmarks.lattice import print_peak; print_peak(float(sys.argv[1]))"
 
@@ -64,19 +64,18 @@ def random_scene(seed: int) -> tuple[np.ndarray, np.ndarray, dict]:
         film = film + 2 * np.exp(-((y - rng.uniform(0, 1)) ** 2 + (x - rng.uniform(0, 1)) ** 2) / 0.01)
     angle = rng.uniform(0, 2 * np.pi)
     crystalline = (y - 0.5) * np.sin(angle) + (x - 0.5) * np.cos(angle) < 0.15 if how["vacuum"] else None
-    names = (
-        "spacing",
-        "snr",
-        "relative_sigma",
-        "rotation_deg",
-        "vacancies",
-        "mixed",
-        "jitter",
-        "drift",
-        "shear",
+    scene = crystal_image(
+        crystal,
+        (side, side),
+        spacing=spacing,
+        rotation_deg=how["rotation_deg"],
+        crystalline=crystalline,
+        defects=PointDefects(vacancies=how["vacancies"], mixed=how["mixed"]),
+        recording=Recording(
+            film=film, **{name: how[name] for name in ("snr", "relative_sigma", "jitter", "drift", "shear")}
+        ),
+        seed=rng,
     )
-    drawn = {name: how[name] for name in names}
-    scene = crystal_image(crystal, (side, side), **drawn, film=film, crystalline=crystalline, seed=rng)
     return scene.image, scene.translations, how
 
 
@@ -143,9 +142,10 @@ def sheared_cells() -> dict:
                 (512, 512),
                 spacing=spacing,
                 rotation_deg=10 + 17 * index,
-                shear=((0, 0), (0.01, 0)) if repeat % 2 else ((0, 0.01), (0, 0)),
-                jitter=0.03 * spacing,
-                vacancies=0.02,
+                defects=PointDefects(vacancies=0.02),
+                recording=Recording(
+                    shear=((0, 0), (0.01, 0)) if repeat % 2 else ((0, 0.01), (0, 0)), jitter=0.03 * spacing
+                ),
                 seed=100 * index + repeat,
             )
             _, length, angle = compare(find_lattice(scene.image).cell, scene.translations)
@@ -160,7 +160,8 @@ def sheared_cells() -> dict:
 
 def seconds(side: int, spacing: float, repeats: int = 5) -> float:
     """Median time for an image of ``side x side`` px."""
-    image = crystal_image("honeycomb", (side, side), spacing=spacing, jitter=0.2, drift=1.0, seed=1).image
+    recording = Recording(jitter=0.2, drift=1.0)
+    image = crystal_image("honeycomb", (side, side), spacing=spacing, recording=recording, seed=1).image
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -172,7 +173,8 @@ def seconds(side: int, spacing: float, repeats: int = 5) -> float:
 def print_peak(spacing: float) -> None:
     """Find the cell of a 4096 x 4096 px image and print the process's peak memory in bytes."""
     spacing = 1024 / round(1024 / spacing)
-    tile = crystal_image("square", (1024, 1024), spacing=spacing, snr=1000, seed=1).image
+    recording = Recording(snr=1000)
+    tile = crystal_image("square", (1024, 1024), spacing=spacing, recording=recording, seed=1).image
     image = np.tile(tile, (4, 4))
     # The tile's own noise repeats; this does not.
     image += 0.1 * np.random.default_rng(0).standard_normal(image.shape, dtype=np.float32)

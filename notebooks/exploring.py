@@ -17,7 +17,7 @@ from stemlib.io.files import write_atomically
 from stemlib.plot.columns import ColumnPanel, columns_figure
 from stemlib.plot.defects import DefectPanel, defects_figure
 from stemlib.plot.domains import DomainPanel, domains_figure
-from stemlib.synthetic import crystal_image, domain_image, loop_micrograph
+from stemlib.synthetic import PointDefects, Recording, crystal_image, domain_image, loop_micrograph
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,10 @@ def drawn(analysis, seed):
         return loop_micrograph((512, 512), n_loops=8, seed=seed).image
     if analysis == "domains":
         return domain_image("two-phases", (256, 256), seed=seed).image
-    return crystal_image("perovskite", (256, 256), vacancies=0.01, snr=25, rotation_deg=12, seed=seed).image
+    defects, recording = PointDefects(vacancies=0.01), Recording(snr=25)
+    return crystal_image(
+        "perovskite", (256, 256), rotation_deg=12, defects=defects, recording=recording, seed=seed
+    ).image
 
 
 def explorer(micrograph, analysis, name=""):

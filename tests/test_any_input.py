@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import stemlib
-from stemlib.synthetic import crystal_image, loop_micrograph
+from stemlib.synthetic import PointDefects, crystal_image, loop_micrograph
 
 FINDERS = sorted(name for name in stemlib.__all__ if name.startswith("find_"))
 
@@ -14,7 +14,9 @@ def drawn(finder):
     if finder == "find_loops":
         return np.rint(loop_micrograph((256, 256), n_loops=5, seed=2).image).astype(np.uint16)
     vacancies = 0.03 if finder == "find_defects" else 0.0
-    image = crystal_image("honeycomb", (128, 128), spacing=9.0, vacancies=vacancies, seed=2).image
+    image = crystal_image(
+        "honeycomb", (128, 128), spacing=9.0, defects=PointDefects(vacancies=vacancies), seed=2
+    ).image
     if finder == "find_domains":
         turned = crystal_image("honeycomb", (128, 128), spacing=9.0, rotation_deg=20, seed=2).image
         image = np.where(np.arange(128) < 60, image, turned)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemlib.synthetic.imaging import render_columns
-from stemlib.synthetic.material_images import peak_sigma_nm
+from stemlib.synthetic import DarkField, render_columns
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -25,7 +24,7 @@ def test_the_committed_comparison_is_of_the_model_as_it_is():
     found = json.loads((BENCHMARKS / "image_model.json").read_text(encoding="utf-8"))
     bilayer = found["bilayer"]
     width = bilayer["peak_sigma_angstrom"]
-    assert width["model"] == pytest.approx(10 * peak_sigma_nm())
+    assert width["model"] == pytest.approx(10 * DarkField().sigma_nm)
     assert width["multislice"] == pytest.approx(width["model"], rel=0.05)
     ratio = bilayer["mo_over_w_column"]
     strengths = [metal**1.7 + 2 * 52**1.7 for metal in (42, 74)]

@@ -8,7 +8,7 @@ import reproduce
 from skimage import io
 
 from stemlib.loops.tables import read_imagej_csv
-from stemlib.synthetic import crystal_image, domain_image, loop_micrograph
+from stemlib.synthetic import PointDefects, crystal_image, domain_image, loop_micrograph
 
 NOTEBOOKS = sorted(reproduce.NOTEBOOKS.glob("*.ipynb"))
 # What makes each notebook quick on synthetic images; those without an entry run with image_set alone.
@@ -62,7 +62,7 @@ def test_your_image_takes_a_file_and_writes_tables(tmp_path):
 
 @pytest.mark.parametrize("name", ["mowte2-defects", "tmd-defects"])
 def test_defects_are_found_in_a_file_of_ones_own(name, tmp_path):
-    scene = crystal_image("perovskite", (160, 160), spacing=10, vacancies=0.02, seed=4)
+    scene = crystal_image("perovskite", (160, 160), spacing=10, defects=PointDefects(vacancies=0.02), seed=4)
     io.imsave(tmp_path / "mine.tif", scene.image, check_contrast=False)
     parameters = {"image": str(tmp_path / "mine.tif"), "pixel_size_nm": 0.02}
     notebook = reproduce.NOTEBOOKS / f"{name}.ipynb"

@@ -1,13 +1,12 @@
-"""Agreement between truth and what was found, or between two labellers: matching, scores and sizes."""
+"""Agreement between truth and what was found, or between two annotators: matching, scores and sizes."""
 
-from stemlib.agreement.columns import ColumnMatch, column_spacing, match_columns, score_columns
 from stemlib.agreement.domains import boundary_distance, label_accuracy
-from stemlib.agreement.matching import Match, longer_side, match, pool, touches_edge
-from stemlib.agreement.scores import compare_systems, score, score_images, wilson_interval
+from stemlib.agreement.matching import Match, match, match_columns, pool
+from stemlib.agreement.objects import column_spacing, longer_side, touches_edge
+from stemlib.agreement.scores import compare_systems, score, score_columns, score_images, wilson_interval
 from stemlib.agreement.sizes import axis_errors, compare_sizes, size_statistics
 
 __all__ = [
-    "ColumnMatch",
     "Match",
     "axis_errors",
     "boundary_distance",

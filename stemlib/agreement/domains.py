@@ -57,19 +57,7 @@ def label_accuracy(truth, found, *, band=0.0, boundaries=(), undecided=None):
 
 
 def near_boundary(labels, band, boundaries=()):
-    """True within a distance of a change of label, or of lines.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (H, W)
-    band : float
-        Px; 0 is nowhere.
-    boundaries : iterable of array_like, shape (N, 2)
-        Vertices (y, x), px.
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape (H, W)
+    """Return where a map of labels is within a distance, px, of a change of label or of lines; nowhere for 0.
 
     Examples
     --------

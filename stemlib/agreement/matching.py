@@ -1,13 +1,16 @@
-"""Which boxes of one set match which of another, by the published rule or one to one."""
+"""Which objects of one set match which of another: boxes by the published rule or one to one, columns one to one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-import pandas as pd
+from scipy import sparse
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
-_EDGES = ["top", "left", "bottom", "right"]
+from stemlib.agreement.objects import as_boxes, as_positions, column_spacing, inside
+
 RULES = ("published", "one-to-one")
+REACH_IN_SPACINGS = 0.25
 
 
 @dataclass(frozen=True)
@@ -21,22 +24,31 @@ class Match:
     pairs : numpy.ndarray of int, shape (K, 2)
         Index into truth and index into found of every matched pair. By the published rule a row of either
         side may occur in several pairs.
-    distance : numpy.ndarray of float64, shape (K,)
-        Distance of the two centres, px.
+    offset : numpy.ndarray of float64, shape (K, 2)
+        Found minus true position, of boxes their centre's, (y, x) px.
     is_found : numpy.ndarray of bool, shape (N,)
         For every object of the truth, whether it is in a pair.
     is_true : numpy.ndarray of bool, shape (M,)
         For every object found, whether it is in a pair.
+    in_truth, in_found : numpy.ndarray of bool, shape (N,) and (M,)
+        Which objects lie in the region that is scored.
     on_class : numpy.ndarray of int, shape (M,)
         For every object found that is in no pair, the class of the other object it lies on; -1 elsewhere.
     """
 
     rule: str
     pairs: np.ndarray
-    distance: np.ndarray
+    offset: np.ndarray
     is_found: np.ndarray
     is_true: np.ndarray
+    in_truth: np.ndarray
+    in_found: np.ndarray
     on_class: np.ndarray
+
+    @property
+    def distance(self):
+        """Distance of each pair, px, shape (K,)."""
+        return np.hypot(*self.offset.T)
 
 
 def match(
@@ -106,9 +118,7 @@ def match(
     """
     if rule not in RULES:
         raise ValueError(f"rule={rule!r} must be one of {', '.join(map(repr, RULES))}")
-    for name, reach in (("reach_px", reach_px), ("reach_relative", reach_relative)):
-        if not 0 < reach < np.inf:
-            raise ValueError(f"{name}={reach!r} must be a positive number")
+    _check_reach(reach_px=reach_px, reach_relative=reach_relative)
     truth, found = as_boxes(truth, "truth"), as_boxes(found, "found")
     other = as_boxes(np.empty((0, 4)) if other is None else other, "other")
     other_class = np.ones(len(other), int) if other_class is None else np.asarray(other_class, dtype=int)
@@ -116,21 +126,57 @@ def match(
         raise ValueError(f"other_class has shape {other_class.shape}; other has {len(other)} boxes")
 
     near, distance = _near(truth, found, rule, reach_px, reach_relative)
-    if rule == "one-to-one":
-        rows, columns = assign(near, distance)
-    else:
-        rows, columns = np.nonzero(near)
-    is_found, is_true = np.zeros(len(truth), bool), np.zeros(len(found), bool)
-    is_found[rows] = True
-    is_true[columns] = True
-
+    pairs = np.column_stack(_assigned(near, distance) if rule == "one-to-one" else np.nonzero(near))
     on_class = np.full(len(found), -1)
     if len(other):
         near_other, distance_other = _near(other, found, rule, reach_px, reach_relative)
         nearest = np.where(near_other, distance_other, np.inf).argmin(axis=0)
-        on_other = near_other.any(axis=0) & ~is_true
+        on_other = near_other.any(axis=0)
         on_class[on_other] = other_class[nearest[on_other]]
-    return Match(rule, np.column_stack([rows, columns]), distance[rows, columns], is_found, is_true, on_class)
+    return _match(rule, pairs, _centres(truth), _centres(found), None, on_class)
+
+
+def match_columns(truth, found, *, reach_px=None, region=None):
+    """Match the columns found one to one with those of the truth.
+
+    Two columns may match if they are at most `reach_px` apart; among all assignments that leave no column
+    matched twice, the one with the most pairs is taken, and among those the one with the smallest sum of
+    distances. All columns are matched, and those in the `region` are scored: a pair across its edge is a pair.
+
+    Parameters
+    ----------
+    truth, found : array_like, shape (N, 2) and (M, 2), or DataFrame
+        Positions (y, x), px; a DataFrame needs columns of these names.
+    reach_px : float, optional
+        Largest distance of a pair, px; a quarter of `column_spacing` of the truth where it is not given.
+    region : array_like, optional
+        Where columns are scored: a polygon, shape (V, 2), of vertices (y, x) in px, or a mask of bool, shape
+        (H, W), of the image. Everywhere where it is not given.
+
+    Returns
+    -------
+    Match
+
+    Raises
+    ------
+    TypeError
+        If `region` is neither a polygon of numbers nor a mask of bool.
+    ValueError
+        If positions have another shape or are not finite, the reach is not positive, the spacing of the truth
+        is needed and it has fewer than two columns, or the polygon has fewer than three vertices.
+
+    Examples
+    --------
+    >>> from stemlib.agreement import match_columns
+    >>> match_columns([[10, 10], [10, 20]], [[10.5, 10], [11, 10], [14, 20]]).pairs
+    array([[0, 0]])
+    """
+    truth, found = as_positions(truth, "truth"), as_positions(found, "found")
+    if reach_px is None:
+        reach_px = REACH_IN_SPACINGS * column_spacing(truth)
+    _check_reach(reach_px=reach_px)
+    pairs = _column_pairs(truth, found, float(reach_px))
+    return _match("one-to-one", pairs, truth, found, region, np.full(len(found), -1))
 
 
 def pool(matches):
@@ -163,103 +209,40 @@ def pool(matches):
     rules = {one.rule for one in matches}
     if len(rules) != 1:
         raise ValueError(f"matches must hold at least one match, all by one rule; it holds {sorted(rules)}")
-    truths = np.cumsum([0, *(len(one.is_found) for one in matches)])
-    founds = np.cumsum([0, *(len(one.is_true) for one in matches)])
-    shifted = [one.pairs + [truths[i], founds[i]] for i, one in enumerate(matches)]
-    return Match(
-        rules.pop(),
-        np.concatenate(shifted),
-        np.concatenate([one.distance for one in matches]),
-        np.concatenate([one.is_found for one in matches]),
-        np.concatenate([one.is_true for one in matches]),
-        np.concatenate([one.on_class for one in matches]),
-    )
+    sizes = [(len(one.is_found), len(one.is_true)) for one in matches]
+    before = np.cumsum([(0, 0), *sizes[:-1]], axis=0)
+    joined = {
+        field.name: np.concatenate([getattr(one, field.name) for one in matches])
+        for field in fields(Match)
+        if field.name not in ("rule", "pairs")
+    }
+    pairs = np.concatenate([one.pairs + start for one, start in zip(matches, before, strict=True)])
+    return Match(rule=rules.pop(), pairs=pairs, **joined)
 
 
-def longer_side(boxes):
-    """Return the longer side of each box, the size to use where no axes were drawn.
-
-    Parameters
-    ----------
-    boxes : array_like, shape (N, 4), or DataFrame
-        As `truth` of `match`.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (N,)
-        Longer sides, px.
-
-    Raises
-    ------
-    ValueError
-        As `match`.
-
-    Examples
-    --------
-    >>> from stemlib.agreement import longer_side
-    >>> longer_side([[0, 0, 30, 20], [5, 5, 10, 45]])
-    array([30., 40.])
-    """
-    boxes = as_boxes(boxes, "boxes")
-    return np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+def _check_reach(**reaches):
+    for name, reach in reaches.items():
+        if not 0 < reach < np.inf:
+            raise ValueError(f"{name}={reach!r} must be a positive number")
 
 
-def touches_edge(boxes, shape, *, margin_px=1.0):
-    """Return which boxes reach the edge of the image, where an object is cut off and its size not known.
-
-    Parameters
-    ----------
-    boxes : array_like, shape (N, 4), or DataFrame
-        As `truth` of `match`.
-    shape : tuple of int
-        Height and width of the image, px.
-    margin_px : float
-        How far from the edge still counts as touching, px.
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape (N,)
-
-    Raises
-    ------
-    ValueError
-        As `match`.
-
-    Examples
-    --------
-    >>> from stemlib.agreement import touches_edge
-    >>> touches_edge([[-0.5, 10, 20, 30], [10, 10, 20, 20]], (64, 64))
-    array([ True, False])
-    """
-    boxes = as_boxes(boxes, "boxes")
-    low = boxes[:, :2].min(axis=1, initial=np.inf) <= margin_px - 0.5
-    return low | (boxes[:, 2:] >= np.subtract(shape, margin_px + 0.5)).any(axis=1)
+def _match(rule, pairs, truth, found, region, on_class):
+    """Return the match that pairs make of positions (N, 2) and (M, 2); what is in a pair lies on no other class."""
+    is_found, is_true = np.zeros(len(truth), bool), np.zeros(len(found), bool)
+    is_found[pairs[:, 0]] = True
+    is_true[pairs[:, 1]] = True
+    offset = found[pairs[:, 1]] - truth[pairs[:, 0]]
+    scored = (inside(region, positions) for positions in (truth, found))
+    return Match(rule, pairs, offset, is_found, is_true, *scored, np.where(is_true, -1, on_class))
 
 
-def as_boxes(boxes, name):
-    """Return boxes as a checked (N, 4) float array of top, left, bottom, right."""
-    if isinstance(boxes, pd.DataFrame):
-        missing = [edge for edge in _EDGES if edge not in boxes]
-        if missing:
-            raise ValueError(f"{name} lacks the column(s) {', '.join(missing)}")
-        boxes = boxes[_EDGES]
-    boxes = np.asarray(boxes, dtype=np.float64)
-    if boxes.size == 0:
-        boxes = boxes.reshape(0, 4)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{name} has shape {boxes.shape}; boxes need (N, 4): top, left, bottom, right")
-    bad = np.flatnonzero(~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] < boxes[:, :2]).any(axis=1))
-    if bad.size:
-        raise ValueError(
-            f"{name}, row {bad[0]}: {boxes[bad[0]].tolist()} is not finite top, left, bottom, right"
-        )
-    return boxes
+def _centres(boxes):
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def _near(truth, found, rule, reach_px, reach_relative):
     """Return who is in reach of whom, and the distances of the centres, both (N, M)."""
-    centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (truth, found)]
-    off = centres[0][:, None] - centres[1][None]
+    off = _centres(truth)[:, None] - _centres(found)[None]
     distance = np.hypot(off[..., 0], off[..., 1])
     if rule == "published":
         return (np.abs(off) <= reach_px).all(axis=2), distance
@@ -267,7 +250,7 @@ def _near(truth, found, rule, reach_px, reach_relative):
     return distance <= reach_relative * side[:, None], distance
 
 
-def assign(near, distance):
+def _assigned(near, distance):
     """Return the pairs of the assignment with the most pairs, then the smallest sum of distances."""
     if not near.any():
         return np.empty(0, int), np.empty(0, int)
@@ -277,3 +260,25 @@ def assign(near, distance):
     rows, columns = linear_sum_assignment(cost)
     kept = near[rows, columns]
     return rows[kept], columns[kept]
+
+
+def _column_pairs(truth, found, reach_px):
+    """Return the pairs of the best assignment, group by group of columns that are in reach of each other."""
+    if not (len(truth) and len(found)):
+        return np.empty((0, 2), int)
+    near = cKDTree(truth).sparse_distance_matrix(cKDTree(found), reach_px, output_type="coo_matrix")
+    n_all = len(truth) + len(found)
+    edges = (np.ones(len(near.row), bool), (near.row, near.col + len(truth)))
+    _, group = sparse.csgraph.connected_components(sparse.coo_array(edges, shape=(n_all, n_all)))
+    pairs = []
+    order = np.argsort(group[near.row], kind="stable")
+    starts = np.flatnonzero(np.diff(group[near.row][order], prepend=-1))
+    for rows_of_group in np.split(order, starts[1:]):
+        rows, at_row = np.unique(near.row[rows_of_group], return_inverse=True)
+        columns, at_column = np.unique(near.col[rows_of_group], return_inverse=True)
+        distance = np.full((len(rows), len(columns)), np.inf)
+        distance[at_row, at_column] = near.data[rows_of_group]
+        first, second = _assigned(np.isfinite(distance), np.nan_to_num(distance, posinf=0.0))
+        pairs.append(np.column_stack([rows[first], columns[second]]))
+    pairs = np.concatenate(pairs) if pairs else np.empty((0, 2), int)
+    return pairs[np.argsort(pairs[:, 0])].astype(int)

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse, stats
 
-from stemlib.agreement.matching import pool
+from stemlib.agreement.matching import Match, pool
 
+_COUNTS = ("n_truth", "n_found", "truth_found", "found_true")
 _RATIOS = ("recall", "precision", "f1")
 
 
@@ -85,19 +86,8 @@ def score(match, *, confidence=0.95, n_resamples=2000, seed=0):
     >>> result["recall"], round(result["precision"], 3), result["f1"]
     (1.0, 0.667, 0.8)
     """
-    _check_confidence(confidence)
-    counts = _counts(match)
-    result = {
-        **dict(zip(("n_truth", "n_found", "truth_found", "found_true"), counts.tolist(), strict=True)),
-        **dict(zip(_RATIOS, _ratios(counts).tolist(), strict=True)),
-    }
-    for name, successes, total in (("recall", counts[2], counts[0]), ("precision", counts[3], counts[1])):
-        result[f"{name}_low"], result[f"{name}_high"] = wilson_interval(
-            successes, total, confidence=confidence
-        )
-    units = _units(match)
-    low, high = _bootstrap(units, confidence, n_resamples, seed)
-    result["f1_low"], result["f1_high"] = float(low[2]), float(high[2])
+    result = _rates(_kinds(match).sum(axis=0), confidence)
+    *_, (result["f1_low"], result["f1_high"]) = _bootstrap(_units(match), confidence, n_resamples, seed)
     classes, numbers = np.unique(match.on_class[match.on_class >= 0], return_counts=True)
     result["false_on_class"] = dict(zip(classes.tolist(), numbers.tolist(), strict=True))
     return result
@@ -138,11 +128,9 @@ def score_images(matches, *, confidence=0.95, n_resamples=2000, seed=0):
     keywords = {"confidence": confidence, "n_resamples": n_resamples, "seed": seed}
     rows = {name: score(one, **keywords) for name, one in matches.items()}
     rows["pooled"] = score(pool(matches.values()), **keywords)
-    units = np.array([_counts(one) for one in matches.values()])
-    low, high = _bootstrap(units, confidence, n_resamples, seed)
-    for name, ratio_low, ratio_high in zip(_RATIOS, low, high, strict=True):
-        rows["pooled"][f"{name}_images_low"] = float(ratio_low)
-        rows["pooled"][f"{name}_images_high"] = float(ratio_high)
+    units = np.array([_kinds(one).sum(axis=0) for one in matches.values()])
+    for name, ends in zip(_RATIOS, _bootstrap(units, confidence, n_resamples, seed), strict=True):
+        rows["pooled"][f"{name}_images_low"], rows["pooled"][f"{name}_images_high"] = ends
     classes = sorted({one for row in rows.values() for one in row["false_on_class"]})
     for row in rows.values():
         on_class = row.pop("false_on_class")
@@ -150,8 +138,52 @@ def score_images(matches, *, confidence=0.95, n_resamples=2000, seed=0):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("image")
 
 
+def score_columns(match, *, confidence=0.95):
+    """Return recall, precision and position error of one match, or of several images pooled.
+
+    Parameters
+    ----------
+    match : Match or iterable of Match
+        Counts of several are added up; ratios are never averaged.
+    confidence : float
+        Of Wilson's intervals, between 0 and 1.
+
+    Returns
+    -------
+    dict
+        `n_truth`, `n_found`, `truth_found`, `found_true` (all in the region), `recall` and `precision` with
+        `_low` and `_high`, `f1` (harmonic mean of the two), and over the pairs whose true column is in the
+        region `error_rms_px` and `error_median_px` (distance) and `bias_y_px` and `bias_x_px` (mean of found
+        minus true). A ratio or mean of nothing is NaN.
+
+    Raises
+    ------
+    ValueError
+        If there is no match, or the confidence makes no sense.
+
+    Examples
+    --------
+    >>> from stemlib.agreement import match_columns, score_columns
+    >>> truth = [[10, 10], [10, 20], [10, 30]]
+    >>> result = score_columns(match_columns(truth, [[10, 11], [10, 21]]))
+    >>> round(result["recall"], 3), result["precision"], result["error_rms_px"], result["bias_x_px"]
+    (0.667, 1.0, 1.0, 1.0)
+    """
+    matched = pool([match] if isinstance(match, Match) else match)
+    rates = _rates(_kinds(matched).sum(axis=0), confidence)
+    names = [f"{ratio}{end}" for ratio in ("recall", "precision") for end in ("", "_low", "_high")]
+    result = {name: rates[name] for name in (*_COUNTS, *names, "f1")}
+    offset = matched.offset[matched.in_truth[matched.pairs[:, 0]]]
+    squared = (offset**2).sum(axis=1)
+    some = len(offset) > 0
+    result["error_rms_px"] = float(np.sqrt(squared.mean())) if some else np.nan
+    result["error_median_px"] = float(np.sqrt(np.median(squared))) if some else np.nan
+    result["bias_y_px"], result["bias_x_px"] = offset.mean(axis=0).tolist() if some else [np.nan, np.nan]
+    return result
+
+
 def compare_systems(one, other, *, confidence=0.95):
-    """Compare the recall of two systems, or two labellers, on the same truth loop by loop.
+    """Compare the recall of two systems, or two annotators, on the same truth loop by loop.
 
     Parameters
     ----------
@@ -209,8 +241,21 @@ def compare_systems(one, other, *, confidence=0.95):
     }
 
 
-def _counts(match):
-    return np.array([len(match.is_found), len(match.is_true), match.is_found.sum(), match.is_true.sum()])
+def _kinds(match):
+    """Return which of the four counts each object adds to, those of the truth first, shape (N + M, 4)."""
+    n_truth = len(match.in_truth)
+    kinds = np.zeros((n_truth + len(match.in_found), 4), int)
+    kinds[:n_truth, [0, 2]] = np.column_stack([match.in_truth, match.in_truth & match.is_found])
+    kinds[n_truth:, [1, 3]] = np.column_stack([match.in_found, match.in_found & match.is_true])
+    return kinds
+
+
+def _rates(counts, confidence):
+    """Return counts, ratios and Wilson's intervals by name."""
+    result = dict(zip((*_COUNTS, *_RATIOS), [*counts.tolist(), *_ratios(counts).tolist()], strict=True))
+    for name, part, whole in (("recall", counts[2], counts[0]), ("precision", counts[3], counts[1])):
+        result[f"{name}_low"], result[f"{name}_high"] = wilson_interval(part, whole, confidence=confidence)
+    return result
 
 
 def _ratios(counts):
@@ -229,35 +274,36 @@ def _ratios(counts):
 
 def _units(match):
     """Return counts (U, 4) of the groups of objects joined by matches, which a bootstrap draws together."""
-    n_truth, n_found = len(match.is_found), len(match.is_true)
-    total = n_truth + n_found
-    rows, columns = match.pairs[:, 0], n_truth + match.pairs[:, 1]
-    graph = sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=(total, total))
+    kinds, pairs = _kinds(match), match.pairs + [0, len(match.in_truth)]
+    total = len(kinds)
+    graph = sparse.coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(total, total))
     _, unit = sparse.csgraph.connected_components(graph, directed=False) if total else (0, np.empty(0, int))
-    is_truth = np.arange(total) < n_truth
-    hit = np.concatenate([match.is_found, match.is_true])
-    weights = (is_truth, ~is_truth, is_truth & hit, ~is_truth & hit)
     size = unit.max(initial=-1) + 1
-    return np.stack([np.bincount(unit, weights=w, minlength=size) for w in weights], axis=1)
+    return np.stack([np.bincount(unit, weights=w, minlength=size) for w in kinds.T], axis=1)
 
 
 def _bootstrap(units, confidence, n_resamples, seed):
-    """Return the percentile interval of recall, precision and F1 over units (U, 4) drawn with replacement."""
+    """Return the percentile intervals of recall, precision and F1 over units (U, 4) drawn with replacement."""
     if not n_resamples >= 1:
         raise ValueError(f"n_resamples={n_resamples!r} must be at least 1")
     if not len(units):
-        return np.full(3, np.nan), np.full(3, np.nan)
+        return [(np.nan, np.nan)] * 3
     n = len(units)
     times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_resamples)
-    ratios = _ratios(times @ units)
-    # A resample without any loop has no ratio; where all are so, neither has the interval.
-    ends = [100 * (1 - confidence) / 2, 100 * (1 + confidence) / 2]
-    low, high = np.full(3, np.nan), np.full(3, np.nan)
-    for i in range(3):
-        defined = ratios[np.isfinite(ratios[:, i]), i]
-        if defined.size:
-            low[i], high[i] = np.percentile(defined, ends)
-    return low, high
+    return [percentile_interval(ratios, confidence) for ratios in _ratios(times @ units).T]
+
+
+def percentile_interval(draws, confidence):
+    """Return the ends of the middle share `confidence` of what a bootstrap gave.
+
+    A resample without any object has no value; where all are so, there is no interval, and both ends are NaN.
+    """
+    _check_confidence(confidence)
+    draws = draws[np.isfinite(draws)]
+    if not draws.size:
+        return np.nan, np.nan
+    low, high = np.percentile(draws, [100 * (1 - confidence) / 2, 100 * (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 def _check_confidence(confidence):

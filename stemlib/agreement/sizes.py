@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import stats
 
+from stemlib.agreement.scores import percentile_interval
+
 
 def size_statistics(sizes, *, confidence=0.95, n_resamples=2000, seed=0):
     """Return count, mean and standard deviation of diameters.
@@ -55,7 +57,7 @@ def size_statistics(sizes, *, confidence=0.95, n_resamples=2000, seed=0):
         rng = np.random.default_rng(seed)
         draws = np.array([_mean_std(rng.choice(measured, len(measured))) for _ in range(n_resamples)])
     for i, name in enumerate(("mean", "std")):
-        result[f"{name}_low"], result[f"{name}_high"] = _interval(draws[:, i], confidence)
+        result[f"{name}_low"], result[f"{name}_high"] = percentile_interval(draws[:, i], confidence)
     return result
 
 
@@ -101,9 +103,10 @@ def compare_sizes(one, other, *, confidence=0.95, n_resamples=2000, seed=0):
     )
     names = ("count_difference", "mean_difference", "std_difference")
     result = dict(zip(names, differences, strict=True))
-    draws = np.array(list(_resampled_differences(tables, n_resamples, np.random.default_rng(seed))))
+    draws = list(_resampled_differences(tables, n_resamples, np.random.default_rng(seed)))
+    draws = np.reshape(draws, (-1, len(names)))
     for i, name in enumerate(names):
-        result[f"{name}_low"], result[f"{name}_high"] = _interval(draws[:, i], confidence)
+        result[f"{name}_low"], result[f"{name}_high"] = percentile_interval(draws[:, i], confidence)
     if min(map(len, measured)):
         ks = stats.ks_2samp(*measured)
         distances = (stats.wasserstein_distance(*measured), ks.statistic, ks.pvalue)
@@ -163,7 +166,7 @@ def axis_errors(match, truth, found, *, confidence=0.95, n_resamples=2000, seed=
             result[name] = float(np.median(view(errors)))
         else:
             medians, result[name] = np.array([np.nan]), np.nan
-        result[f"{name}_low"], result[f"{name}_high"] = _interval(medians, confidence)
+        result[f"{name}_low"], result[f"{name}_high"] = percentile_interval(medians, confidence)
     return result
 
 
@@ -198,7 +201,8 @@ def _resampled_differences(tables, n_resamples, rng):
         groups = [[table[table["image"] == name] for table in tables] for name in names]
         counts = np.array([[len(part) for part in group] for group in groups])
         groups = [[_measured(part, "sizes")[0] for part in group] for group in groups]
-    for _ in range(n_resamples):
+    # Where there is no image, there is none to draw.
+    for _ in range(n_resamples if groups else 0):
         if "image" in tables[0]:
             drawn = rng.integers(0, len(groups), len(groups))
             values = [np.concatenate([groups[i][side] for i in drawn]) for side in (0, 1)]
@@ -208,13 +212,3 @@ def _resampled_differences(tables, n_resamples, rng):
             # How many objects there are is not known better from drawing as many again.
             totals = [len(table) for table in tables]
         yield _differences(*((n, *_mean_std(v)) for n, v in zip(totals, values, strict=True)))
-
-
-def _interval(draws, confidence):
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence!r} must lie between 0 and 1")
-    draws = draws[np.isfinite(draws)]
-    if not draws.size:
-        return np.nan, np.nan
-    low, high = np.percentile(draws, [100 * (1 - confidence) / 2, 100 * (1 + confidence) / 2])
-    return float(low), float(high)

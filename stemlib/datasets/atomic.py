@@ -1,19 +1,19 @@
-"""The atomic-resolution images: what is known of each, and its labels."""
+"""The atomic-resolution images: what is known of each, its labels, and what was drawn on it by hand."""
 
 import functools
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from stemlib.datasets import registry
+from stemlib.datasets import formats, registry
 from stemlib.io.micrograph import Micrograph, read
 
+_CERTAINTIES = ("sure", "likely", "doubtful")
 
-@functools.lru_cache(maxsize=1)
+
+@functools.cache
 def _facts():
-    facts = pd.read_csv(Path(__file__).with_name("atomic.csv"), keep_default_na=False)
-    facts["pixel_size_nm"] = pd.to_numeric(facts["pixel_size_nm"])
+    facts = registry.packaged("atomic.csv").copy()
     facts["select"] = pd.to_numeric(facts["select"]).astype("Int64")
     facts["minority_classes"] = [
         tuple(map(int, str(classes).split())) for classes in facts["minority_classes"]
@@ -54,25 +54,8 @@ def atomic_images():
     )
     table["licence"] = [registry.registered(path)["licence"] for path in table["path"]]
     table["address"] = [registry.public_address(path) for path in table["path"]]
-    table["available"] = [all(map(registry.local_file, _files(row))) for _, row in table.iterrows()]
+    table["available"] = [registry.at_hand(_files(row)) for _, row in table.iterrows()]
     return table
-
-
-def atomic_paths():
-    """Return the registered paths of all atomic images and their labels, each once."""
-    return list(dict.fromkeys(path for _, row in _facts().iterrows() for path in _files(row)))
-
-
-def _files(row):
-    return [path for path in (row["path"], row["points"], row["classes"]) if path]
-
-
-def facts_of(name):
-    """Return the registered facts of an image, or raise a ValueError that names those there are."""
-    facts = _facts()
-    if name not in facts.index:
-        raise ValueError(f"name={name!r} is not an atomic image; use one of {list(facts.index)}")
-    return facts.loc[name]
 
 
 def read_atomic_image(name):
@@ -101,7 +84,7 @@ def read_atomic_image(name):
     >>> if atomic_images().loc["wse2-cr", "available"]:
     ...     micrograph = read_atomic_image("wse2-cr")
     """
-    row = facts_of(name)
+    row = _facts_of(name)
     select = None if pd.isna(row["select"]) else int(row["select"])
     micrograph = read(registry.fetch(row["path"]), select=select)
     size = (row["height_px"], row["width_px"])
@@ -142,12 +125,12 @@ def atomic_labels(name):
     >>> if atomic_images().loc["wse2-cr", "available"]:
     ...     columns = atomic_labels("wse2-cr")
     """
-    row = facts_of(name)
+    row = _facts_of(name)
     if not row["points"]:
         raise ValueError(f"name={name!r} has no labelled columns; see truth in atomic_images()")
     points = _array(row["points"], "xy")
     shape = (row["height_px"], row["width_px"])
-    table = parse_points(points, shape, name=row["points"])
+    table = formats.parse_points(points, shape, name=row["points"])
     classes = np.full(len(table), -1)
     if row["classes"]:
         classes = _array(row["classes"], None)
@@ -161,50 +144,121 @@ def atomic_labels(name):
     return table
 
 
-def parse_points(points, shape, *, name):
-    """Turn a list of (x, y) positions into a table of y and x.
+def drawn_polygon(name):
+    """Return the polygon inside which found columns are compared with the labels of an image.
+
+    Drawn by hand before any method had run on the images; how is said in ``polygons.json``.
 
     Parameters
     ----------
-    points : array_like, shape (N, 2)
-        Columns x and y, px.
-    shape : tuple of int
-        Height and width of the image, px.
     name : str
-        The file, as errors should name it.
+        An index entry of `atomic_images`.
 
     Returns
     -------
-    pandas.DataFrame
-        Columns `y` and `x`, float64.
+    numpy.ndarray of float64, shape (N, 2)
+        Vertices (y, x), px.
 
     Raises
     ------
     ValueError
-        If the array has another shape or no numbers, or a position is not finite or outside the image, with
-        file and row.
+        If the name is unknown or the image has no polygon.
 
     Examples
     --------
-    >>> from stemlib.datasets import parse_points
-    >>> parse_points([[12, 3]], (8, 16), name="points.npy")
-         y     x
-    0  3.0  12.0
+    >>> from stemlib.datasets import drawn_polygon
+    >>> drawn_polygon("wse2-cr")[0]
+    array([16., 16.])
     """
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "uif":
-        raise ValueError(f"{name} holds {points.dtype} {points.shape}; positions are numbers (N, 2), x and y")
-    x, y = points.astype(np.float64).T
-    height, width = shape
-    with np.errstate(invalid="ignore"):
-        inside = (y >= -0.5) & (x >= -0.5) & (y <= height - 0.5) & (x <= width - 0.5)
-    bad = np.flatnonzero(~inside)
-    if bad.size:
-        raise ValueError(
-            f"{name}, row {bad[0] + 1}: the position x={x[bad[0]]:g}, y={y[bad[0]]:g} is not in the "
-            f"{height} x {width} px image"
-        )
-    return pd.DataFrame({"y": y, "x": x})
+    return np.array(_drawn_entry("polygons.json", "polygons", name)["vertices"], dtype=np.float64)
+
+
+def drawn_boundaries(name):
+    """Return the domain boundaries that were drawn on an image, twice, before any method had run on it.
+
+    Parameters
+    ----------
+    name : str
+        An index entry of `atomic_images`.
+
+    Returns
+    -------
+    dict
+        ``n_domains`` (int: kinds of domain), ``n_areas`` (int: connected areas), ``how`` (str), ``lines``
+        (name -> dict with ``kind`` "boundary" or "fault", ``first`` and ``second``, arrays (N, 2) of vertices
+        y, x in px, and ``drawing_error_px``, the mean distance between the two) and ``undecided`` (list of
+        polygons (N, 2), areas that may be given to any domain or to none).
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or nothing was drawn on the image.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import drawn_boundaries
+    >>> drawn_boundaries("fe-boundary")["n_domains"]
+    2
+    """
+    entry = _drawn_entry("boundaries.json", "images", name)
+    lines = {
+        line: {**drawing, **{d: np.array(drawing[d], dtype=np.float64) for d in ("first", "second")}}
+        for line, drawing in entry["lines"].items()
+    }
+    undecided = [np.array(polygon, dtype=np.float64) for polygon in entry["undecided"]]
+    return {**entry, "lines": lines, "undecided": undecided}
+
+
+def drawn_vacancies(name):
+    """Return the vacancies that were marked on an image, twice, before anybody had seen what a method finds there.
+
+    Parameters
+    ----------
+    name : str
+        An index entry of `atomic_images`.
+
+    Returns
+    -------
+    dict
+        ``marks``, a table with one row per vacancy: ``y, x`` (float, px; the mean of both drawings), ``kind``
+        ("missing", or "half" where the column is only dimmer, as if one of two atoms were gone), ``certainty``
+        ("sure", "likely" or "doubtful", the lesser of both; always "doubtful" where only one drawing has it),
+        ``drawings`` (1 or 2) and ``drawing_error_px`` (distance between the two, NaN for one); ``how`` (str) and
+        ``undecided``, polygons (N, 2) in which nothing was marked and nothing counts.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or no vacancies were marked on the image.
+
+    Examples
+    --------
+    >>> from stemlib.datasets import drawn_vacancies
+    >>> marks = drawn_vacancies("mose2-40kv")["marks"]
+    >>> (marks["kind"] == "missing").sum()
+    np.int64(18)
+    """
+    entry = _drawn_entry("vacancies.json", "images", name)
+    marks = pd.DataFrame([_mark(row) for row in entry["marks"]])
+    undecided = [np.array(polygon, dtype=np.float64) for polygon in entry["undecided"]]
+    return {"marks": marks, "how": entry["how"], "undecided": undecided}
+
+
+def atomic_paths():
+    """Return the registered paths of all atomic images and their labels, each once."""
+    return list(dict.fromkeys(path for _, row in _facts().iterrows() for path in _files(row)))
+
+
+def _files(row):
+    return [path for path in (row["path"], row["points"], row["classes"]) if path]
+
+
+def _facts_of(name):
+    """Return the registered facts of an image, or raise a ValueError that names those there are."""
+    facts = _facts()
+    if name not in facts.index:
+        raise ValueError(f"name={name!r} is not an atomic image; use one of {list(facts.index)}")
+    return facts.loc[name]
 
 
 def _array(path, key):
@@ -215,3 +269,28 @@ def _array(path, key):
         return content if isinstance(content, np.ndarray) else content[key]
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f"{path} cannot be read as positions ({error})") from error
+
+
+def _mark(row):
+    drawn = [mark for mark in (row["first"], row["second"]) if mark is not None]
+    places = np.array([mark[:2] for mark in drawn], dtype=np.float64)
+    both = len(drawn) == 2
+    y, x = places.mean(axis=0)
+    return {
+        "y": y,
+        "x": x,
+        "kind": row["kind"],
+        "certainty": max((mark[2] for mark in drawn), key=_CERTAINTIES.index) if both else _CERTAINTIES[-1],
+        "drawings": len(drawn),
+        "drawing_error_px": np.hypot(*(places[0] - places[1])) if both else np.nan,
+    }
+
+
+def _drawn_entry(file, key, name):
+    _facts_of(name)
+    entries = registry.packaged(file)[key]
+    # The images of one folder show one place.
+    folder = name.split("/")[0]
+    if folder not in entries:
+        raise ValueError(f"name={name!r} has nothing drawn on it in {file}; it holds {list(entries)}")
+    return entries[folder]

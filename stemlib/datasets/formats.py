@@ -1,6 +1,12 @@
-"""The text formats of the human labels, without the registry: boxes, ImageJ ellipses and class logs."""
+"""The text formats of the human labels, without the registry: boxes, ImageJ ellipses, class logs and COCO-like files.
+
+Every reader takes the content of a file and the file's name, as errors should give it; where it also takes a shape,
+that is the image's (height, width) in px. What is malformed is a ValueError with file and row. Tables are in
+pixel-centre coordinates, px, cut at the image's edges, with `clipped` (bool) where an object reached over them.
+"""
 
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -19,28 +25,20 @@ def undo_enlargement(side):
     Parameters
     ----------
     side : array_like of int or float
-        Stored sides, px. A whole side that no whole L leads to lies midway between two that do; the smaller L
-        is taken.
+        Stored sides, px, at least 6. A whole side that no whole L leads to lies midway between two that do; the
+        smaller L is taken.
 
     Returns
     -------
     numpy.ndarray of float64
         The drawn sides, px.
 
-    Raises
-    ------
-    ValueError
-        If a side is below 6 px, which enlargement cannot give.
-
     Examples
     --------
-    >>> from stemlib.datasets import undo_enlargement
     >>> undo_enlargement([23, 24, 25, 65, 115])
     array([ 18.,  18.,  19.,  50., 100.])
     """
     side = np.asarray(side, dtype=np.float64)
-    if side.size and not side.min() >= 6:
-        raise ValueError(f"side={side.min()} px is too short: an enlarged side has at least 6 px")
     drawn = np.arange(1, int(side.max(initial=6)) + 1)
     # Whole-number arithmetic: 0.3 * 15 in binary floats would round the wrong way.
     enlarged = drawn + np.clip((3 * drawn + 5) // 10, 5, 15)
@@ -53,28 +51,13 @@ def parse_boxes_a(text, shape, *, name):
     The numbers are taken as pixel-centre coordinates: so read, A's centres agree with those of B (1826 loops,
     ImageJ's half pixel taken off) to 0.2 px on average.
 
-    Parameters
-    ----------
-    text : str
-        The file's content.
-    shape : tuple of int
-        Height and width of the image, px.
-    name : str
-        The file, as errors should name it.
-
     Returns
     -------
     pandas.DataFrame
-        Columns as `read_loop_labels` describes for set A.
-
-    Raises
-    ------
-    ValueError
-        For a malformed line or a box wholly outside the image, with file and row.
+        Columns as `stemlib.datasets.read_loop_labels` describes for set A.
 
     Examples
     --------
-    >>> from stemlib.datasets import parse_boxes_a
     >>> parse_boxes_a("100 200 123 225", (1024, 1024), name="a.txt")[["top", "bottom", "clipped"]]
          top  bottom  clipped
     0  102.5   120.5    False
@@ -84,11 +67,7 @@ def parse_boxes_a(text, shape, *, name):
     drawn = np.empty_like(stored)
     for low, high in ((0, 2), (1, 3)):
         side = stored[:, high] - stored[:, low]
-        short = np.flatnonzero(side < 6)
-        if short.size:
-            raise ValueError(
-                f"{name}, row {short[0] + 1}: a side of {side[short[0]]:g} px; enlarged sides have >= 6 px"
-            )
+        _refuse(side < 6, name, lambda k, side=side: f"a side of {side[k]:g} px; enlarged sides have >= 6 px")
         centre = (stored[:, high] + stored[:, low]) / 2
         half = undo_enlargement(side) / 2
         drawn[:, low], drawn[:, high] = centre - half, centre + half
@@ -104,63 +83,39 @@ def parse_boxes_a(text, shape, *, name):
 def parse_boxes_b(text, shape, *, name):
     """Read set B's ``class ymin xmin ymax xmax`` lines.
 
-    Parameters
-    ----------
-    text, shape, name
-        As in `parse_boxes_a`.
-
     Returns
     -------
     pandas.DataFrame
-        Columns `top`, `left`, `bottom`, `right`, `class` and `clipped`.
-
-    Raises
-    ------
-    ValueError
-        For a malformed line, an unknown class or a box wholly outside the image, with file and row.
+        Columns `top`, `left`, `bottom`, `right`, `class` (0 to 6) and `clipped`.
 
     Examples
     --------
-    >>> from stemlib.datasets import parse_boxes_b
     >>> parse_boxes_b("0 -2.5 10.5 20.5 30.5", (64, 64), name="b.txt")
        top  left  bottom  right  class  clipped
     0 -0.5  10.0    20.0   30.0      0     True
     """
     numbers = _numbers(text, 5, name)
-    wrong = np.flatnonzero(~np.isin(numbers[:, 0], _CLASSES))
-    if wrong.size:
-        raise ValueError(f"{name}, row {wrong[0] + 1}: class {numbers[wrong[0], 0]:g} is not one of 0 to 6")
+    kinds = numbers[:, 0]
+    _refuse(~np.isin(kinds, _CLASSES), name, lambda k: f"class {kinds[k]:g} is not one of 0 to 6")
     # The boxes are ImageJ's centroids plus and minus half the width, so they count from the corner too.
     _check_order(numbers[:, 1:], name)
     table = _clipped(numbers[:, 1:] - _CORNER, shape, name)
-    table.insert(4, "class", numbers[:, 0].astype(int))
+    table.insert(4, "class", kinds.astype(int))
     return table
 
 
 def parse_imagej_ellipses(text, shape, *, name):
     r"""Read an ImageJ results table with fitted ellipses.
 
-    Parameters
-    ----------
-    text, shape, name
-        As in `parse_boxes_a`.
-
     Returns
     -------
     pandas.DataFrame
         Columns `y`, `x`, `major`, `minor`, `angle_deg`, then `top`, `left`, `bottom`, `right` (the bounding
-        rectangle) and `clipped`, in pixel-centre coordinates; the index is the row in the file, from 1. Rows
-        of one pixel without axes, which a stray click leaves, are left out.
-
-    Raises
-    ------
-    ValueError
-        For a missing column, a value that is no number, or an object wholly outside the image, with file and
-        row.
+        rectangle) and `clipped`; the index is the row in the file, from 1. Rows of one pixel without axes, which a
+        stray click leaves, are left out.
 
     Examples
     --------
-    >>> from stemlib.datasets import parse_imagej_ellipses
     >>> text = " ,X,Y,BX,BY,Width,Height,Major,Minor,Angle\n1,30,20,20,15,20,10,20,10,0\n"
     >>> parse_imagej_ellipses(text, (64, 64), name="c.csv")[["y", "x", "top", "left"]]
           y     x   top  left
@@ -179,9 +134,8 @@ def parse_imagej_ellipses(text, shape, *, name):
     )
     rows = np.flatnonzero(~click)
     numbers = numbers[~click].reset_index(drop=True)
-    bad = np.flatnonzero(~np.isfinite(numbers.to_numpy(dtype=float)).all(axis=1))
-    if bad.size:
-        raise ValueError(f"{name}, row {rows[bad[0]] + 1}: a value is missing or no number")
+    known = np.isfinite(numbers.to_numpy(dtype=float)).all(axis=1)
+    _refuse(~known, name, lambda k: "a value is missing or no number", rows)
     box = np.column_stack(
         [numbers["BY"], numbers["BX"], numbers["BY"] + numbers["Height"], numbers["BX"] + numbers["Width"]]
     )
@@ -207,13 +161,6 @@ def parse_class_log(text, n_rows):
     Where a row is named twice, the later line holds: the ambiguous classes come last and take rows out of
     earlier ranges.
 
-    Parameters
-    ----------
-    text : str
-        The file's content, with any line ends.
-    n_rows : int
-        Rows of the table that the log is about.
-
     Returns
     -------
     numpy.ndarray of int, shape (n_rows,)
@@ -221,7 +168,6 @@ def parse_class_log(text, n_rows):
 
     Examples
     --------
-    >>> from stemlib.datasets import parse_class_log
     >>> parse_class_log("0\r1 2\r2\r3 4\r1\r5 x\r", 6)
     array([ 0,  0,  2,  2,  1, -1])
     """
@@ -235,6 +181,64 @@ def parse_class_log(text, n_rows):
             rows = range(tokens[0], tokens[1] + 1) if len(tokens) == 2 else tokens
             classes[[row - 1 for row in rows if 1 <= row <= n_rows]] = current
     return classes
+
+
+def coco_boxes(text, file_name, *, name):
+    """Read the boxes of the image `file_name` from a COCO-like file whose numbers may be strings.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (N, 4)
+        Edges top, left, bottom, right.
+
+    Examples
+    --------
+    >>> text = '{"images": [{"id": "1", "file_name": "a.png"}], "annotations": [{"image_id": 1, '
+    >>> coco_boxes(text + '"bbox": ["4", "2", 3, 5]}]}', "a.png", name="a.json")
+    array([[1.5, 3.5, 6.5, 6.5]])
+    """
+    try:
+        content = json.loads(text)
+        identity = {str(image["file_name"]): int(image["id"]) for image in content["images"]}
+        rows = [(int(row["image_id"]), [float(v) for v in row["bbox"]]) for row in content["annotations"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not COCO-like: {type(error).__name__} {error}") from error
+    if file_name not in identity:
+        raise ValueError(f"{name} does not list the image {file_name!r}")
+    for number, (_, box) in enumerate(rows, start=1):
+        if len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) <= 0:
+            raise ValueError(f"{name}, annotation {number}: bbox {box} is not x, y, width, height")
+    boxes = np.array([box for image, box in rows if image == identity[file_name]]).reshape(-1, 4)
+    left, top, width, height = boxes.T
+    return np.column_stack([top, left, top + height, left + width]) - 0.5
+
+
+def parse_points(points, shape, *, name):
+    """Turn an array of (x, y) positions, (N, 2), into a table of `y` and `x`, float64.
+
+    Examples
+    --------
+    >>> parse_points([[12, 3]], (8, 16), name="points.npy")
+         y     x
+    0  3.0  12.0
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "uif":
+        raise ValueError(f"{name} holds {points.dtype} {points.shape}; positions are numbers (N, 2), x and y")
+    x, y = points.astype(np.float64).T
+    height, width = shape
+    with np.errstate(invalid="ignore"):
+        inside = (y >= -0.5) & (x >= -0.5) & (y <= height - 0.5) & (x <= width - 0.5)
+    where = f"not in the {height} x {width} px image"
+    _refuse(~inside, name, lambda k: f"the position x={x[k]:g}, y={y[k]:g} is {where}")
+    return pd.DataFrame({"y": y, "x": x})
+
+
+def _refuse(bad, name, complaint, rows=None):
+    """Raise a ValueError that names file and row, from 1, of the first bad one, and what `complaint` says of it."""
+    if bad.any():
+        k = int(bad.argmax())
+        raise ValueError(f"{name}, row {(k if rows is None else rows[k]) + 1}: {complaint(k)}")
 
 
 def _numbers(text, columns, name):
@@ -252,35 +256,23 @@ def _numbers(text, columns, name):
                 f"{name}, row {number}: {line.strip()!r} holds something that is no number"
             ) from None
     numbers = np.array(rows, dtype=np.float64).reshape(-1, columns)
-    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
-    if bad.size:
-        raise ValueError(f"{name}, row {bad[0] + 1}: a value is not finite")
+    _refuse(~np.isfinite(numbers).all(axis=1), name, lambda k: "a value is not finite")
     return numbers
 
 
 def _check_order(box, name, rows=None):
-    bad = np.flatnonzero((box[:, 2] <= box[:, 0]) | (box[:, 3] <= box[:, 1]))
-    if bad.size:
-        row = bad[0] if rows is None else rows[bad[0]]
-        raise ValueError(
-            f"{name}, row {row + 1}: the box {box[bad[0]].tolist()} has no area (ymin xmin ymax xmax)"
-        )
+    empty = (box[:, 2:] <= box[:, :2]).any(axis=1)
+    _refuse(empty, name, lambda k: f"the box {box[k].tolist()} has no area (ymin xmin ymax xmax)", rows)
 
 
 def _clipped(box, shape, name, rows=None):
     """Return boxes cut at the image's edges, -0.5 and side - 0.5, marked where they reached over."""
     height, width = shape
-    outside = (
-        (box[:, 2] <= -0.5) | (box[:, 3] <= -0.5) | (box[:, 0] >= height - 0.5) | (box[:, 1] >= width - 0.5)
-    )
-    bad = np.flatnonzero(outside)
-    if bad.size:
-        row = bad[0] if rows is None else rows[bad[0]]
-        raise ValueError(
-            f"{name}, row {row + 1}: the box {box[bad[0]].tolist()} lies wholly outside "
-            f"the {height} x {width} px image"
-        )
-    cut = np.clip(box, -0.5, np.array([height, width, height, width]) - 0.5)
+    limit = np.array([height, width, height, width]) - 0.5
+    outside = (box[:, 2:] <= -0.5).any(axis=1) | (box[:, :2] >= limit[:2]).any(axis=1)
+    where = f"lies wholly outside the {height} x {width} px image"
+    _refuse(outside, name, lambda k: f"the box {box[k].tolist()} {where}", rows)
+    cut = np.clip(box, -0.5, limit)
     table = pd.DataFrame(cut, columns=EDGES)
     table["clipped"] = (cut != box).any(axis=1)
     return table

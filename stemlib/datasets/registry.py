@@ -3,6 +3,7 @@
 import difflib
 import functools
 import hashlib
+import json
 import os
 import urllib.parse
 from pathlib import Path
@@ -13,16 +14,26 @@ import pooch
 # Any server with the layout BASE/repository/commit/path will do (STEMLIB_BASE_URL overrides it).
 BASE_URL = "https://raw.githubusercontent.com"
 
-IMAGE_FOLDER = "fecral-loops/images"
-
 _TIMEOUT_S = 30.0
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
+def packaged(name):
+    """Return a table or JSON file that comes with stemlib, which no caller may change."""
+    file = Path(__file__).with_name(name)
+    if file.suffix == ".json":
+        return json.loads(file.read_text(encoding="utf-8"))
+    rows = pd.read_csv(file, keep_default_na=False)
+    if "pixel_size_nm" in rows:
+        rows["pixel_size_nm"] = pd.to_numeric(rows["pixel_size_nm"])
+    return rows
+
+
+@functools.cache
 def table():
     """Return the registry itself, which no caller may change."""
-    rows = pd.read_csv(Path(__file__).with_name("registry.csv"), keep_default_na=False)
-    rows["converted"] = rows["note"].str.startswith("converted")
+    rows = packaged("registry.csv")
+    rows = rows.assign(converted=rows["note"].str.startswith("converted"))
     return rows.set_index("path", drop=False).rename_axis(None)
 
 
@@ -47,52 +58,18 @@ def load_registry():
     return table().copy()
 
 
-def public_address(path, *, base_url=None):
-    """Return the public address of a registered file, percent-encoded.
-
-    Parameters
-    ----------
-    path : str
-        A `path` of the registry.
-    base_url : str, optional
-        The server, without the final slash; the environment variable ``STEMLIB_BASE_URL``, then `BASE_URL`
-        otherwise.
-
-    Returns
-    -------
-    str
-        ``BASE/repository/commit/source_path``.
-
-    Raises
-    ------
-    ValueError
-        If `path` is not in the registry.
-
-    Examples
-    --------
-    >>> from stemlib.datasets import public_address
-    >>> public_address("fecral-loops/images/BF X500K, 05.jpg", base_url="http://host")[-22:]
-    'BF%20X500K%2C%2005.jpg'
-    """
-    row = registered(path)
-    base_url = base_url or os.environ.get("STEMLIB_BASE_URL") or BASE_URL
-    parts = f"{row['repository']}/{row['commit']}/{row['source_path']}"
-    return f"{base_url.rstrip('/')}/{urllib.parse.quote(parts, safe='/')}"
-
-
-def fetch(path, *, base_url=None, timeout_s=_TIMEOUT_S):
+def fetch(path, *, timeout_s=_TIMEOUT_S):
     """Return the local file of a registered path, downloaded once where it is not at hand.
 
     The folder that the environment variable ``STEMLIB_DATA`` names comes first, then the cache folder of
-    earlier downloads (``STEMLIB_CACHE``, or the user's own cache folder), then the public address. With
-    ``STEMLIB_OFFLINE=1`` nothing is downloaded. The checksum is verified wherever the file comes from.
+    earlier downloads (``STEMLIB_CACHE``, or the user's own cache folder), then the public address, on the server
+    that ``STEMLIB_BASE_URL`` names where it is set. With ``STEMLIB_OFFLINE=1`` nothing is downloaded. The checksum
+    is verified wherever the file comes from.
 
     Parameters
     ----------
     path : str
         A `path` of the registry.
-    base_url : str, optional
-        The server to download from, see `public_address`.
     timeout_s : float
         Seconds without an answer after which a download is given up.
 
@@ -119,19 +96,25 @@ def fetch(path, *, base_url=None, timeout_s=_TIMEOUT_S):
     found = local_file(path)
     if found is not None:
         return _verified(found, row)
-    return download(row, base_url, timeout_s)
+    return download(row, timeout_s)
+
+
+def public_address(path):
+    """Return the public address of a registered file, percent-encoded: ``BASE/repository/commit/source_path``.
+
+    Examples
+    --------
+    >>> public_address("fecral-loops/images/BF X500K, 05.jpg")[-22:]
+    'BF%20X500K%2C%2005.jpg'
+    """
+    row = registered(path)
+    base_url = os.environ.get("STEMLIB_BASE_URL") or BASE_URL
+    parts = f"{row['repository']}/{row['commit']}/{row['source_path']}"
+    return f"{base_url.rstrip('/')}/{urllib.parse.quote(parts, safe='/')}"
 
 
 class NoServerError(FileNotFoundError):
     """No answer at all, as against an answer that the file is not there."""
-
-
-@functools.lru_cache(maxsize=1)
-def image_facts():
-    """Return the facts of every image, which no caller may change."""
-    facts = pd.read_csv(Path(__file__).with_name("loops.csv"), keep_default_na=False)
-    facts["pixel_size_nm"] = pd.to_numeric(facts["pixel_size_nm"])
-    return facts.set_index("image")
 
 
 def registered(path):
@@ -168,6 +151,11 @@ def local_file(path):
     return cached if cached.is_file() else None
 
 
+def at_hand(paths):
+    """Return whether every one of some registered paths is on this machine."""
+    return all(local_file(path) is not None for path in paths)
+
+
 def _verified(file, row):
     status = file.stat()
     digest = _sha256(str(file), status.st_size, status.st_mtime_ns)
@@ -186,7 +174,7 @@ def _sha256(file, size, modified):
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def download(row, base_url, timeout_s):
+def download(row, timeout_s):
     """Bring one file into the cache folder, whole and checked, or not at all."""
     path = row["path"]
     remedy = "set STEMLIB_DATA to a folder that holds it at this path"
@@ -199,7 +187,7 @@ def download(row, base_url, timeout_s):
     # Loaded late: requests takes longer to import than most local reads.
     import requests
 
-    url = public_address(path, base_url=base_url)
+    url = public_address(path)
     target = _cache_folder() / path
     pooch.get_logger().setLevel("WARNING")
     try:

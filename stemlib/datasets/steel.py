@@ -1,7 +1,5 @@
 """The 316L steel images: a second material, with masks, to test on and never to train on."""
 
-import json
-
 import numpy as np
 import pandas as pd
 from skimage import io, measure
@@ -41,8 +39,7 @@ def steel_316l_images():
     table["pixel_size_sure"] = False
     table["pixel_size_basis"] = np.where(table["dense"], "unknown", "name of the folder")
     table["available"] = [
-        all(registry.local_file(path) is not None for path in pair)
-        for pair in zip(table["path"], table["mask_path"], strict=True)
+        registry.at_hand(pair) for pair in zip(table["path"], table["mask_path"], strict=True)
     ]
     table.index = table["path"].str.replace(f"{_FOLDER}/", "").str.replace("/imgs/", "/").rename("image")
     # By number, not by digit, so that 2.png stands before 10.png.
@@ -88,58 +85,15 @@ def read_316l_labels(name):
     if images.loc[name, "dense"]:
         return table
     path = f"{_FOLDER}/{_SPARSE}/clean.json"
-    boxes = coco_boxes(registry.fetch(path).read_text(encoding="utf-8"), name.split("/")[1], name=path)
+    boxes = formats.coco_boxes(
+        registry.fetch(path).read_text(encoding="utf-8"), name.split("/")[1], name=path
+    )
     # The polygons are coarse, the mask is not: an annotation only says which regions are objects.
     off = np.abs(table[formats.EDGES].to_numpy()[:, None] - boxes[None]).max(axis=2)
     nearest = off.argmin(axis=0)
     if len(set(nearest)) < len(boxes) or off.min(axis=0).max(initial=0) > 3:
         raise ValueError(f"{path}: the boxes of {name} do not fit the regions of its mask one to one")
     return table.iloc[np.sort(nearest)].reset_index(drop=True)
-
-
-def coco_boxes(text, file_name, *, name):
-    """Read the boxes of one image from a COCO-like file whose numbers may be strings.
-
-    Parameters
-    ----------
-    text : str
-        The file's content.
-    file_name : str
-        The image's `file_name` in it.
-    name : str
-        The file, as errors should name it.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (N, 4)
-        Edges top, left, bottom, right in pixel-centre coordinates, px.
-
-    Raises
-    ------
-    ValueError
-        If the image is not listed, a key is missing, or a box holds no four numbers with an area.
-
-    Examples
-    --------
-    >>> from stemlib.datasets import coco_boxes
-    >>> text = '{"images": [{"id": "1", "file_name": "a.png"}], "annotations": [{"image_id": 1, '
-    >>> coco_boxes(text + '"bbox": ["4", "2", 3, 5]}]}', "a.png", name="a.json")
-    array([[1.5, 3.5, 6.5, 6.5]])
-    """
-    try:
-        content = json.loads(text)
-        identity = {str(image["file_name"]): int(image["id"]) for image in content["images"]}
-        rows = [(int(row["image_id"]), [float(v) for v in row["bbox"]]) for row in content["annotations"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not COCO-like: {type(error).__name__} {error}") from error
-    if file_name not in identity:
-        raise ValueError(f"{name} does not list the image {file_name!r}")
-    for number, (_, box) in enumerate(rows, start=1):
-        if len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) <= 0:
-            raise ValueError(f"{name}, annotation {number}: bbox {box} is not x, y, width, height")
-    boxes = np.array([box for image, box in rows if image == identity[file_name]]).reshape(-1, 4)
-    left, top, width, height = boxes.T
-    return np.column_stack([top, left, top + height, left + width]) - 0.5
 
 
 def _regions(mask):

@@ -4,7 +4,7 @@ import concurrent.futures
 import logging
 import time
 
-from stemlib.datasets import atomic, labels, registry, splits
+from stemlib.datasets import atomic, fecral, registry
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
@@ -36,50 +36,10 @@ def available(subset):
     >>> len(available("six")) >= 0
     True
     """
-    return [path for path in subset_paths(subset) if registry.local_file(path) is not None]
+    return [path for path in paths_of(subset) if registry.at_hand([path])]
 
 
-def subset_paths(subset):
-    """Return the registered paths of a subset, at hand or not.
-
-    Parameters
-    ----------
-    subset : str
-        As in `available`.
-
-    Returns
-    -------
-    list of str
-        For an image set, the images and every label file of theirs.
-
-    Raises
-    ------
-    ValueError
-        If `subset` is unknown.
-
-    Examples
-    --------
-    >>> from stemlib.datasets import subset_paths
-    >>> sum(path.endswith(".jpg") for path in subset_paths("six"))
-    6
-    """
-    if subset in splits.IMAGE_SETS:
-        names = splits.image_set(subset)
-        files = [path for name in names for path in labels.label_files(name).values()]
-        return [f"{registry.IMAGE_FOLDER}/{name}" for name in names] + files
-    if subset == "atomic":
-        return atomic.atomic_paths()
-    folder = {"loops": "fecral-loops", "316l": "316l-loops"}.get(subset, subset)
-    paths = [path for path in registry.table()["path"] if path.startswith(f"{folder}/")]
-    if not paths:
-        folders = sorted({path.split("/")[0] for path in registry.table()["path"]})
-        raise ValueError(
-            f"subset={subset!r} is unknown; use one of {[*splits.IMAGE_SETS, 'loops', '316l', 'atomic', *folders]}"
-        )
-    return paths
-
-
-def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=None):
+def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, progress=None):
     """Try once to bring every file of a subset to this machine, and return how many are at hand.
 
     The first missing file is tried alone: if no server answers, nothing else is tried. A server that stops
@@ -94,10 +54,8 @@ def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=
         Seconds without an answer after which the attempt is given up.
     budget_s : float
         Seconds after which no new download starts.
-    base_url : str, optional
-        The server, see `public_address`.
     progress : callable, optional
-        Called with (files done, files to registry.download) after each download.
+        Called with (files done, files to download) after each download.
 
     Returns
     -------
@@ -114,45 +72,63 @@ def fetch_all(subset, timeout_s=5.0, *, budget_s=300.0, base_url=None, progress=
     >>> from stemlib.datasets import fetch_all
     >>> at_hand = fetch_all("six", timeout_s=2.0)  # doctest: +SKIP
     """
-    paths = subset_paths(subset)
     missing = [
         path
-        for path in paths
-        if registry.local_file(path) is None and not registry.registered(path)["converted"]
+        for path in paths_of(subset)
+        if not registry.at_hand([path]) and not registry.registered(path)["converted"]
     ]
     if missing and not registry.is_offline():
-        _download_many(missing, timeout_s, time.monotonic() + budget_s, base_url, progress)
-    return sum(registry.local_file(path) is not None for path in paths)
+        _download_many(missing, timeout_s, time.monotonic() + budget_s, progress)
+    return len(available(subset))
 
 
-def _download_many(paths, timeout_s, deadline, base_url, progress):
-    done = 0
+def paths_of(subset):
+    """Return the registered paths of a subset; of an image set, the images and every label file of theirs.
 
-    def one(path):
+    Examples
+    --------
+    >>> sum(path.endswith(".jpg") for path in paths_of("six"))
+    6
+    """
+    if subset in fecral.IMAGE_SETS:
+        names = fecral.image_set(subset)
+        files = [path for name in names for path in fecral.label_files(name).values()]
+        return [f"{fecral.IMAGE_FOLDER}/{name}" for name in names] + files
+    if subset == "atomic":
+        return atomic.atomic_paths()
+    folder = {"loops": "fecral-loops", "316l": "316l-loops"}.get(subset, subset)
+    paths = [path for path in registry.table()["path"] if path.startswith(f"{folder}/")]
+    if not paths:
+        folders = sorted({path.split("/")[0] for path in registry.table()["path"]})
+        known = [*fecral.IMAGE_SETS, "loops", "316l", "atomic", *folders]
+        raise ValueError(f"subset={subset!r} is unknown; use one of {known}")
+    return paths
+
+
+def _download_many(paths, timeout_s, deadline, progress):
+    progress = progress or (lambda done, total: None)
+
+    def goes_on(path):
+        """Download a file, and return whether another attempt may succeed."""
         if time.monotonic() > deadline:
-            return "out of time"
+            return False
         try:
-            registry.download(registry.registered(path), base_url, timeout_s)
+            registry.download(registry.registered(path), timeout_s)
         except FileNotFoundError as error:
             _log.warning("%s", error)
-            return "unreachable" if isinstance(error, registry.NoServerError) else "missing"
-        return "done"
+            return not isinstance(error, registry.NoServerError)
+        return True
 
-    def report():
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(paths))
-
-    first = one(paths[0])
-    report()
-    if first in ("unreachable", "out of time"):
+    first = goes_on(paths[0])
+    progress(1, len(paths))
+    if not first:
         return
     pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
     try:
-        for future in concurrent.futures.as_completed([pool.submit(one, path) for path in paths[1:]]):
-            report()
-            if future.result() in ("unreachable", "out of time"):
+        futures = [pool.submit(goes_on, path) for path in paths[1:]]
+        for done, future in enumerate(concurrent.futures.as_completed(futures), start=2):
+            progress(done, len(paths))
+            if not future.result():
                 return
     finally:
         pool.shutdown(cancel_futures=True)

@@ -154,8 +154,10 @@ def find_defects(
 
     Examples
     --------
-    >>> from stemlib.synthetic import crystal_image
-    >>> scene = crystal_image("perovskite", (192, 192), spacing=10, vacancies=0.01, seed=3)
+    >>> from stemlib.synthetic import PointDefects, crystal_image
+    >>> scene = crystal_image(
+    ...     "perovskite", (192, 192), spacing=10, defects=PointDefects(vacancies=0.01), seed=3
+    ... )
     >>> defects = find_defects(scene.image)
     >>> len(defects.table) == len(scene.missing), set(defects.table.kind)
     (True, {'missing'})

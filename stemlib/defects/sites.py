@@ -87,8 +87,9 @@ def place_columns(image, positions, sites, *, sigma, spacing, mask):
     --------
     >>> from stemlib.lattice.find import find_lattice
     >>> from stemlib.defects.sublattices import assign_sites
-    >>> from stemlib.synthetic import crystal_image
-    >>> scene = crystal_image("square", (128, 128), spacing=10, displaced=0.02, displacement=0.45, seed=1)
+    >>> from stemlib.synthetic import PointDefects, crystal_image
+    >>> moved = PointDefects(displaced=0.02, relative_displacement=0.45)
+    >>> scene = crystal_image("square", (128, 128), spacing=10, defects=moved, seed=1)
     >>> seen = scene.columns[["y", "x"]].to_numpy()
     >>> sites = assign_sites(seen, find_lattice(scene.image), 10.0)
     >>> mask = np.ones(scene.image.shape, bool)
@@ -219,7 +220,7 @@ def site_scale(image, sites, sigma, spacing):
     >>> from stemlib.lattice.find import find_lattice
     >>> from stemlib.defects.sublattices import assign_sites
     >>> from stemlib.synthetic import crystal_image
-    >>> scene = crystal_image("square", (128, 128), spacing=10, relative_sigma=0.22, seed=0)
+    >>> scene = crystal_image("square", (128, 128), spacing=10, seed=0)
     >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 9.0)
     >>> [round(value, 1) for value in site_scale(scene.image, sites, 1.5, 9.0)]
     [2.2, 10.0]

@@ -70,8 +70,10 @@ def assign_sites(positions, lattice, spacing):
     Examples
     --------
     >>> from stemlib.lattice.find import find_lattice
-    >>> from stemlib.synthetic import crystal_image
-    >>> scene = crystal_image("honeycomb", (160, 160), spacing=10, vacancies=0.05, seed=3)
+    >>> from stemlib.synthetic import PointDefects, crystal_image
+    >>> scene = crystal_image(
+    ...     "honeycomb", (160, 160), spacing=10, defects=PointDefects(vacancies=0.05), seed=3
+    ... )
     >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 10.0)
     >>> len(sites.fractions), int((sites.columns < 0).sum()) == len(scene.missing)
     (2, True)

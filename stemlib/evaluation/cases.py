@@ -18,7 +18,7 @@ from stemlib.datasets import (
 )
 from stemlib.datasets.registry import local_file
 from stemlib.io.micrograph import as_micrograph
-from stemlib.synthetic import loop_micrograph
+from stemlib.synthetic import OtherDefects, loop_micrograph
 
 # Roles of images that no shipped weights have seen and no threshold was chosen on.
 UNSEEN_ROLES = ("six", "test", "size-test", "316l", "synthetic")
@@ -227,7 +227,11 @@ def drawn_cases(n_images=2, *, side_px=512, pixel_size_nm=0.5, seed=0):
         rng = np.random.default_rng([seed, number])
         n_loops = max(3, round(40 * (side_px / 1024) ** 2))
         scene = loop_micrograph(
-            (side_px, side_px), n_loops=n_loops, n_black_dots=n_loops, pixel_size_nm=pixel_size_nm, seed=rng
+            (side_px, side_px),
+            n_loops=n_loops,
+            others=OtherDefects(n_black_dots=n_loops),
+            pixel_size_nm=pixel_size_nm,
+            seed=rng,
         )
         columns = ["top", "left", "bottom", "right", "y", "x", "major", "minor", "angle_deg"]
         truth = scene.loops[columns].assign(**{"class": 0, "clipped": scene.loops["touches_edge"]})

@@ -15,7 +15,7 @@ from stemlib.datasets import (
     read_atomic_image,
 )
 from stemlib.io.micrograph import Micrograph
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 _DRAWN = ("square", "graphene", "perovskite")
 
@@ -117,8 +117,8 @@ def _drawn_column_cases(n_images, side_px, seed):
             (side_px, side_px),
             spacing=10.0 + 2 * number,
             rotation_deg=17.0 * (number + 1),
-            snr=15.0,
-            vacancies=0.02,
+            defects=PointDefects(vacancies=0.02),
+            recording=Recording(snr=15.0),
             seed=[seed, number],
         )
         inside = np.array([[5, 5], [5, side_px - 6], [side_px - 6, side_px - 6], [side_px - 6, 5]], float)
@@ -157,7 +157,7 @@ def find_in_column_cases(cases, *, weights=None, threshold=None, device="auto"):
 
 
 def match_column_cases(cases, found):
-    """Return name -> ColumnMatch of every image that has labels and was searched.
+    """Return name -> Match of every image that has labels and was searched.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def match_column_cases(cases, found):
 
     Returns
     -------
-    dict of str to stemlib.agreement.ColumnMatch
+    dict of str to stemlib.agreement.Match
 
     Examples
     --------
@@ -186,7 +186,7 @@ def column_score_table(cases, matches):
     Parameters
     ----------
     cases : iterable of ColumnCase
-    matches : dict of str to stemlib.agreement.ColumnMatch
+    matches : dict of str to stemlib.agreement.Match
 
     Returns
     -------

@@ -9,7 +9,7 @@ import stemlib
 from stemlib.datasets import atomic_images, drawn_vacancies, fetch_all
 from stemlib.evaluation.columns import ColumnCase, real_column_case
 from stemlib.io.micrograph import Micrograph
-from stemlib.synthetic import material_image
+from stemlib.synthetic import DarkField, PointDefects, material_image
 
 # Classes of labelled columns that stand on sites of one kind, the minority among them.
 _SITES = {
@@ -111,8 +111,8 @@ def _drawn_defect_cases(side_px, seed):
             "WSe2 monolayer",
             (side_px, side_px),
             rotation_deg=17.0 * (number + 1),
-            vacancies=0.0 if kind == "control" else 0.02,
-            dose_per_nm2=3e6,
+            defects=PointDefects(vacancies=0.0 if kind == "control" else 0.02),
+            recording=DarkField(dose_per_nm2=3e6),
             seed=[seed, number],
         )
         known = {"source": Micrograph(scene.image, scene.pixel_size_nm), "is_control": kind == "control"}

@@ -11,7 +11,7 @@ import stemlib
 from stemlib.agreement import boundary_distance, label_accuracy
 from stemlib.agreement.domains import resampled
 from stemlib.evaluation.domain_cases import DomainCase
-from stemlib.synthetic import domain_image
+from stemlib.synthetic import DarkField, domain_image
 
 METHODS = ("mixture", "one-class")
 
@@ -163,7 +163,7 @@ def zirconia_particle(side_px, dose_per_nm2, boundary_tilt_deg=0.0, *, seed=0):
     ----------
     side_px : int
     dose_per_nm2, boundary_tilt_deg : float
-        As `stemlib.synthetic.domain_image` takes them.
+        As `stemlib.synthetic.DarkField` and `stemlib.synthetic.domain_image` take them.
     seed : int or sequence of int
 
     Returns
@@ -178,11 +178,8 @@ def zirconia_particle(side_px, dose_per_nm2, boundary_tilt_deg=0.0, *, seed=0):
     return domain_image(
         "zirconia-twin",
         (side_px, side_px),
-        dose_per_nm2=dose_per_nm2,
         boundary_tilt_deg=boundary_tilt_deg,
-        support_nm=3.0,
-        drift_nm=0.03,
-        contamination=0.02,
+        recording=DarkField(dose_per_nm2=dose_per_nm2, support_nm=3.0, drift_nm=0.03, contamination=0.02),
         seed=seed,
     )
 

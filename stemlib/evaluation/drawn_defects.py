@@ -5,7 +5,7 @@ import pandas as pd
 
 import stemlib
 from stemlib.agreement import match_columns, wilson_interval
-from stemlib.synthetic import material_image
+from stemlib.synthetic import DarkField, PointDefects, material_image
 from stemlib.synthetic.materials import mowte2_bilayer
 
 # The published descriptor on the semantic image, and what find_defects does by default, by either scheme.
@@ -41,7 +41,7 @@ def draw_mowte2(side_px, *, share=0.01, tungsten=0.5, dose_per_nm2=3e6, seed):
     Raises
     ------
     ValueError
-        If a value makes no sense; see `stemlib.synthetic.material_image`.
+        If a value makes no sense; see `stemlib.synthetic.DarkField`.
 
     Examples
     --------
@@ -53,9 +53,8 @@ def draw_mowte2(side_px, *, share=0.01, tungsten=0.5, dose_per_nm2=3e6, seed):
         mowte2_bilayer(tungsten),
         (side_px, side_px),
         rotation_deg=float(rng.uniform(0, 180)),
-        vacancies=share,
-        displaced=share,
-        dose_per_nm2=dose_per_nm2,
+        defects=PointDefects(vacancies=share, displaced=share, displacement_nm=0.1),
+        recording=DarkField(dose_per_nm2=dose_per_nm2),
         seed=rng,
     )
 

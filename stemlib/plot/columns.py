@@ -56,7 +56,7 @@ class ColumnPanel:
 
     @classmethod
     def of(cls, case, columns=None, match=None, *, semantic=False, show_image=True):
-        """Return the panel of a `stemlib.evaluation.ColumnCase`, its `Columns` and their `ColumnMatch`.
+        """Return the panel of a `stemlib.evaluation.ColumnCase`, its `Columns` and their `Match`.
 
         `semantic` shows the semantic image in place of the micrograph; `show_image` False draws the columns on black,
         where the licence does not allow a picture, and says so; `columns` None: the image is not at hand.

@@ -1,11 +1,12 @@
-"""What surrounds the loops in a drawn bright-field micrograph: the foil, other defects, and the exposure."""
+"""What surrounds the loops in a simulated bright-field micrograph: the foil, other defects, and the exposure."""
 
 import math
 
 import cv2
 import numpy as np
 
-OTHER_COLUMNS = ["kind", "y", "x", "top", "left", "bottom", "right"]
+EDGES = ["top", "left", "bottom", "right"]
+OTHER_COLUMNS = ["kind", "y", "x", *EDGES]
 
 
 def background(shape, rng):
@@ -44,7 +45,8 @@ def window(absorption, y, x, reach):
     return absorption[rows, columns], up, right
 
 
-def draw_dot(absorption, median_size, rng):
+def add_dot(absorption, median_size, rng):
+    """A black dot: a small defect cluster, of Gaussian profile."""
     y, x = rng.uniform(0, np.array(absorption.shape) - 1)
     sigma = rng.uniform(0.05, 0.1) * median_size
     part, up, right = window(absorption, y, x, 4 * sigma)
@@ -52,7 +54,7 @@ def draw_dot(absorption, median_size, rng):
     return {"kind": "black dot", "y": y, "x": x} | edges(absorption.shape, y, x, 2 * sigma, 2 * sigma)
 
 
-def draw_edge_on(absorption, median_size, rng):
+def add_edge_on(absorption, median_size, rng):
     """A loop seen from its edge: a short, straight, dark rod."""
     y, x = rng.uniform(0, np.array(absorption.shape) - 1)
     half, sigma, angle = rng.uniform(0.3, 0.7) * median_size, rng.uniform(1.5, 3.0), rng.uniform(0, np.pi)
@@ -65,7 +67,7 @@ def draw_edge_on(absorption, median_size, rng):
     return {"kind": "edge-on loop", "y": y, "x": x} | edges(absorption.shape, y, x, *extents)
 
 
-def draw_line(absorption, rng):
+def add_line(absorption, rng):
     """A dislocation line that wanders over part of the image."""
     shape = np.array(absorption.shape)
     steps = int(rng.uniform(0.3, 0.9) * max(shape) / 4)
@@ -85,7 +87,7 @@ def draw_line(absorption, rng):
     return dict(zip(OTHER_COLUMNS, ("line", middle[0], middle[1], top, left, bottom, right), strict=True))
 
 
-def draw_precipitate(absorption, median_size, rng):
+def add_precipitate(absorption, median_size, rng):
     """A bright polygon with rounded corners and a dark rim."""
     shape = absorption.shape
     radius = min(rng.uniform(0.8, 1.6) * median_size, 0.2 * min(shape))

@@ -86,7 +86,7 @@ def named_crystal(name):
 
 
 def random_crystal(rng, *, most_sites=8):
-    """Draw a crystal at random: any Bravais lattice, one to several columns in the cell, weak beside strong.
+    """Return a random crystal: any Bravais lattice, one to several columns in the cell, weak beside strong.
 
     Parameters
     ----------
@@ -194,16 +194,15 @@ def _spread_sites(cell, n_sites, rng):
     sites = rng.random((1, 2))
     while len(sites) < n_sites:
         tried = rng.random((24, 2))
-        gaps = _separations(cell, tried, sites).min(axis=1)
+        gaps = separations(cell, tried, sites).min(axis=(1, 2))
         sites = np.vstack([sites, tried[gaps.argmax()]])
     return sites
 
 
-def _separations(cell, first, second):
-    """Shortest distances between two sets of sites, images in the neighbouring cells included."""
+def separations(cell, first, second):
+    """Distances of two sets of sites, (N, M, 25): from the first to the second and its images in nearby cells."""
     images = np.mgrid[-2:3, -2:3].reshape(2, -1).T
-    apart = (first[:, None, None] - second[None, :, None] + images) @ cell
-    return np.linalg.norm(apart, axis=-1).min(axis=-1)
+    return np.linalg.norm((first[:, None, None] - second[None, :, None] + images) @ cell, axis=-1)
 
 
 def _distances(cell, sites):

@@ -44,8 +44,7 @@ def ordered_lamella(shape, pixel_size_nm, rotation_deg, rng):
         swing, wavelength = rng.uniform(0.3, 1.0) * edge, rng.uniform(0.4, 0.8) * min(shape)
         sides.append(Curve(centre + sign * half * normal, direction + rng.uniform(-6, 6), swing, wavelength))
     widths = rng.uniform(0.5, 3.0, 2) * edge
-    along = np.array([-np.sin(np.radians(rotation_deg)), np.cos(np.radians(rotation_deg))])
-    across = np.array([along[1], -along[0]])
+    along, across = Curve(centre, rotation_deg).axes
     # Each kind in both antiphases: their shares make the order.
     parts = [
         Part(crystal, rotation_deg + turn, centre + 0.5 * edge * shifted)
@@ -99,8 +98,8 @@ def _layered(shape, pixel_size_nm, rotation_deg, rng, *, twinned):
     unit = crystal.spacing_nm / pixel_size_nm
     # From layer to layer the next pair of columns lies up a layer and to the side by a third of the repeat.
     layer, aside = crystal.crystal.cell[1] * [-unit, unit]
-    turn = np.radians(rotation_deg)
-    along, up = np.array([-np.sin(turn), np.cos(turn)]), -np.array([np.cos(turn), np.sin(turn)])
+    along, down = Curve(middle(shape), rotation_deg).axes
+    up = -down
     reach = int((np.abs(up) @ (np.array(shape) / 2)) / layer)
     start = int(rng.uniform(0.1, 0.8) * reach) if twinned else None
     runs = _turned_over(rng, reach, start)

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from stemlib.synthetic.crystals import Crystal
 from stemlib.synthetic.domain_faulted import ordered_lamella, sphalerite_twin, stacking_faults
 from stemlib.synthetic.domain_parts import Curve, Layout, Part, middle
 from stemlib.synthetic.materials import tmd
@@ -128,8 +127,7 @@ def single(shape, pixel_size_nm, rotation_deg, rng):
     )
     crystal = projected(str(name))
     shear = np.eye(2) + rng.uniform(-0.005, 0.005, (2, 2))
-    drawn = crystal.crystal
-    sheared = Crystal(drawn.cell @ shear, drawn.sites, drawn.intensities)
+    sheared = replace(crystal.crystal, cell=crystal.crystal.cell @ shear)
     part = Part(replace(crystal, crystal=sheared), rotation_deg, middle(shape) + rng.uniform(-9, 9, 2))
     return Layout([part], lambda y, x: np.zeros(np.broadcast(y, x).shape, int))
 

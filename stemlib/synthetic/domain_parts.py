@@ -1,4 +1,4 @@
-"""What drawn images of several crystals are made of: crystals, the lines between them, and who has which place."""
+"""What simulated images of several crystals are made of: crystals, the lines between them, and who has which place."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Part:
 
     @property
     def crystal(self):
-        """The cell as it is drawn."""
+        """The cell as it lies in the image."""
         crystal = self.projection.crystal
         if not self.mirrored:
             return crystal

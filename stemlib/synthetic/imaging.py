@@ -11,7 +11,7 @@ _TAIL = 2.5  # width of the probe's side lobes over that of the peak
 
 
 def render_columns(positions, intensities, shape, sigma, *, astigmatism=(1.0, 0.0), row_shifts=None):
-    """Draw columns as Gaussian peaks.
+    """Render columns as Gaussian peaks.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def render_columns(positions, intensities, shape, sigma, *, astigmatism=(1.0, 0.
     yx = sin * cos * (1 / long**2 - 1 / short**2)
     shifts = np.zeros(shape[0]) if row_shifts is None else np.asarray(row_shifts, float)
     image = np.zeros(shape, np.float32)
-    _draw(
+    _add_peaks(
         image,
         np.ascontiguousarray(positions, dtype=float).reshape(-1, 2),
         np.ascontiguousarray(intensities, dtype=float),
@@ -60,7 +60,7 @@ def render_columns(positions, intensities, shape, sigma, *, astigmatism=(1.0, 0.
 
 
 @numba.njit(cache=True)
-def _draw(image, positions, intensities, shifts, form, reach):
+def _add_peaks(image, positions, intensities, shifts, form, reach):
     height, width = image.shape
     yy, xx, yx = form
     widest = np.abs(shifts).max() if height else 0.0

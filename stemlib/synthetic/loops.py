@@ -1,4 +1,4 @@
-"""Bright-field micrographs of dislocation loops, drawn from known ellipses."""
+"""Bright-field micrographs of dislocation loops, simulated from known ellipses."""
 
 import math
 import operator
@@ -7,39 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stemlib.synthetic._loop_scenery import (
-    OTHER_COLUMNS,
-    background,
-    draw_dot,
-    draw_edge_on,
-    draw_line,
-    draw_precipitate,
-    edges,
-    expose,
-    window,
-)
+from stemlib.synthetic import _loop_scenery as scenery
 
-_LOOP_COLUMNS = [
-    "y",
-    "x",
-    "major",
-    "minor",
-    "angle_deg",
-    "top",
-    "left",
-    "bottom",
-    "right",
-    "touches_edge",
-    "contrast",
-]
+_LOOP_COLUMNS = ["y", "x", "major", "minor", "angle_deg", *scenery.EDGES, "touches_edge", "contrast"]
 _SMALLEST_LOOP = 16.0
-# The drawn ellipse lies this many standard deviations of the ring's profile outside its darkest line.
+# The truth's ellipse lies this many standard deviations of the ring's profile outside its darkest line.
 _OUTLINE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class LoopScene:
-    """A drawn micrograph and everything that was drawn.
+    """A simulated micrograph and everything that is in it.
 
     Parameters
     ----------
@@ -48,8 +26,8 @@ class LoopScene:
     loops : pandas.DataFrame
         One row per loop: ``y, x`` centre, ``major, minor`` full axes and edges ``top, left, bottom, right``
         (cut at the image's edge) in px, ``angle_deg`` of the major axis in [0, 180), ``touches_edge``, and
-        ``contrast``: "ring", "lobes" (two dark arcs) or "arc" (open). The ellipse is drawn as people do, half
-        a standard deviation of the ring's profile outside its darkest line.
+        ``contrast``: "ring", "lobes" (two dark arcs) or "arc" (open). The ellipse lies where annotators
+        draw it, half a standard deviation of the ring's profile outside its darkest line.
     other : pandas.DataFrame
         Whatever is no loop: ``kind`` ("black dot", "edge-on loop", "line" or "precipitate"), centre and edges
         in px.
@@ -69,20 +47,46 @@ class LoopScene:
     pixel_size_nm: float
 
 
+@dataclass(frozen=True)
+class OtherDefects:
+    """What a micrograph shows beside its loops.
+
+    Parameters
+    ----------
+    n_black_dots, n_edge_on, n_lines : int
+        How many black dots, loops seen edge-on, and dislocation lines.
+    precipitate : bool
+        Whether there is a faceted precipitate.
+
+    Raises
+    ------
+    TypeError
+        If a count is no whole number.
+    ValueError
+        If a count is negative.
+    """
+
+    n_black_dots: int = 40
+    n_edge_on: int = 10
+    n_lines: int = 4
+    precipitate: bool = True
+
+    def __post_init__(self):
+        for name in ("n_black_dots", "n_edge_on", "n_lines"):
+            _check_count(name, getattr(self, name))
+
+
 def loop_micrograph(
     shape=(1024, 1024),
     *,
     n_loops=40,
-    n_black_dots=40,
-    n_edge_on=10,
-    n_lines=4,
-    precipitate=True,
+    others=None,
     median_size=48.0,
     noise=1.0,
     pixel_size_nm=0.5,
     seed,
 ):
-    """Draw a bright-field STEM micrograph of dislocation loops among other defects.
+    """Simulate a bright-field STEM micrograph of dislocation loops among other defects.
 
     Contrast multiplies as absorption: thickness bands and a brightness gradient, rings of Gaussian profile
     (whole, in two lobes, or open arcs), black dots, loops seen edge-on, dislocation lines and a faceted
@@ -94,14 +98,14 @@ def loop_micrograph(
     ----------
     shape : tuple of int
         Height and width in px.
-    n_loops, n_black_dots, n_edge_on, n_lines : int
-        How many of each. Loops keep clear of each other and of the precipitate, nothing else does.
-    precipitate : bool
-        Whether a faceted precipitate is drawn.
+    n_loops : int
+        Loops keep clear of each other and of the precipitate, nothing else does.
+    others : OtherDefects, optional
+        What is there beside the loops; ``OtherDefects()`` by default.
     median_size : float
         Median of the loops' major axes in px; they spread by about a third. At least 16.
     noise : float
-        0 draws without noise, 1 with that of the real images.
+        0 is none, 1 that of the real images.
     pixel_size_nm : float
         Side of a pixel in nm; only kept with the scene.
     seed : int or numpy.random.Generator
@@ -115,9 +119,9 @@ def loop_micrograph(
     Raises
     ------
     TypeError
-        If a count is no whole number.
+        If `n_loops` is no whole number.
     ValueError
-        If a count or `noise` is negative, `shape` is smaller than 64 x 64 px, `median_size` is below 16 px,
+        If `n_loops` or `noise` is negative, `shape` is smaller than 64 x 64 px, `median_size` is below 16 px,
         `pixel_size_nm` is not positive, or the loops do not fit.
 
     Examples
@@ -127,9 +131,8 @@ def loop_micrograph(
     ((256, 320), dtype('uint8'), 4)
     """
     shape = _checked_shape(shape)
-    counts = {"n_loops": n_loops, "n_black_dots": n_black_dots, "n_edge_on": n_edge_on, "n_lines": n_lines}
-    for name, value in counts.items():
-        _check_count(name, value)
+    others = others or OtherDefects()
+    _check_count("n_loops", n_loops)
     for name, value, least in (("median_size", median_size, _SMALLEST_LOOP), ("noise", noise, 0)):
         if not (math.isfinite(value) and value >= least):
             raise ValueError(f"{name}={value!r} must be at least {least:g}")
@@ -137,21 +140,19 @@ def loop_micrograph(
         raise ValueError(f"pixel_size_nm={pixel_size_nm!r} must be positive")
     rng = np.random.default_rng(seed)
 
-    absorption = background(shape, rng)
-    other = []
-    if precipitate:
-        other.append(draw_precipitate(absorption, median_size, rng))
+    absorption = scenery.background(shape, rng)
+    other = [scenery.add_precipitate(absorption, median_size, rng)] if others.precipitate else []
     loops = _place_loops(shape, n_loops, median_size, other, rng)
     for loop in loops:
-        _draw_loop(absorption, loop, rng)
-    other += [draw_dot(absorption, median_size, rng) for _ in range(n_black_dots)]
-    other += [draw_edge_on(absorption, median_size, rng) for _ in range(n_edge_on)]
-    other += [draw_line(absorption, rng) for _ in range(n_lines)]
+        _add_loop(absorption, loop, rng)
+    other += [scenery.add_dot(absorption, median_size, rng) for _ in range(others.n_black_dots)]
+    other += [scenery.add_edge_on(absorption, median_size, rng) for _ in range(others.n_edge_on)]
+    other += [scenery.add_line(absorption, rng) for _ in range(others.n_lines)]
 
     return LoopScene(
-        expose(absorption, noise, rng),
+        scenery.expose(absorption, noise, rng),
         pd.DataFrame(loops, columns=_LOOP_COLUMNS),
-        pd.DataFrame(other, columns=OTHER_COLUMNS),
+        pd.DataFrame(other, columns=scenery.OTHER_COLUMNS),
         float(pixel_size_nm),
     )
 
@@ -176,7 +177,7 @@ def _check_count(name, value):
 
 
 def _place_loops(shape, n_loops, median_size, obstacles, rng):
-    """Draw sizes and find free places: a row of the truth table for each loop, largest first."""
+    """Choose sizes and find free places: a row of the truth table for each loop, largest first."""
     majors = np.sort(median_size * np.exp(0.33 * rng.normal(size=n_loops)))[::-1]
     majors = np.clip(majors, _SMALLEST_LOOP, 0.4 * min(shape))
     taken = [(o["y"], o["x"], 0.5 * max(o["bottom"] - o["top"], o["right"] - o["left"])) for o in obstacles]
@@ -198,7 +199,7 @@ def _place_loops(shape, n_loops, median_size, obstacles, rng):
         extent_x = 0.5 * math.hypot(major * math.cos(angle), minor * math.sin(angle))
         loops.append(
             {"y": y, "x": x, "major": major, "minor": minor, "angle_deg": math.degrees(angle)}
-            | edges(shape, y, x, extent_y, extent_x)
+            | scenery.edges(shape, y, x, extent_y, extent_x)
             | {
                 "touches_edge": min(y - extent_y, x - extent_x) <= 0
                 or y + extent_y >= shape[0] - 1
@@ -209,11 +210,11 @@ def _place_loops(shape, n_loops, median_size, obstacles, rng):
     return loops
 
 
-def _draw_loop(absorption, loop, rng):
+def _add_loop(absorption, loop, rng):
     semi_major, semi_minor = loop["major"] / 2, loop["minor"] / 2
     angle = math.radians(loop["angle_deg"])
     width = np.clip(rng.uniform(0.04, 0.085) * loop["major"], 1.3, 7.0)
-    part, up, right = window(absorption, loop["y"], loop["x"], semi_major + 4 * width)
+    part, up, right = scenery.window(absorption, loop["y"], loop["x"], semi_major + 4 * width)
     u = (right * math.cos(angle) + up * math.sin(angle)) / semi_major
     v = (up * math.cos(angle) - right * math.sin(angle)) / semi_minor
     radius = np.maximum(np.hypot(u, v), 1e-6)

@@ -1,5 +1,7 @@
 """Published crystal structures as ASE atoms, cut so that the electron beam runs along the third cell vector."""
 
+from functools import partial
+
 import numpy as np
 from ase import Atoms
 from ase.build import cut, graphene, mx2
@@ -12,6 +14,43 @@ _TMD = {
     "MoS2": (3.160, 3.17, 6.147),
     "WSe2": (3.282, 3.34, 6.480),
     "WS2": (3.153, 3.14, 6.162),
+}
+# Symbols, sites, space group, edges and angles, what sits in mixed places, and the cell with the beam along its third
+# vector where that is not [001].
+_BULK = {
+    "SrTiO3": (
+        ("Sr", "Ti", "O"),
+        [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0)],
+        221,
+        [3.9053, 3.9053, 3.9053, 90, 90, 90],
+        {},
+        None,
+    ),
+    "LLTO": (
+        ("La", "Li", "Ti", "O", "O", "O"),
+        [(0, 0, 0), (0, 0, 0.5), (0.5, 0.5, 0.26), (0.5, 0.5, 0), (0.5, 0.5, 0.5), (0.5, 0, 0.235)],
+        123,
+        [3.875, 3.875, 7.75, 90, 90, 90],
+        # One in twenty places of the rich layer is empty, one in five of the poor one holds La.
+        {57: (0, 0.05), 3: (57, 0.2)},
+        [(0, 1, 0), (0, 0, 1), (1, 0, 0)],
+    ),
+    "ZrO2": (
+        ("Zr", "O", "O"),
+        [(0.2754, 0.0395, 0.2083), (0.0700, 0.3317, 0.3447), (0.4496, 0.7569, 0.4792)],
+        14,
+        [5.1505, 5.2116, 5.3173, 90, 99.230, 90],
+        {},
+        [(0, 0, 1), (1, 0, 0), (0, 1, 0)],
+    ),
+    "CdTe": (
+        ("Cd", "Te"),
+        [(0, 0, 0), (0.25, 0.25, 0.25)],
+        216,
+        [6.482, 6.482, 6.482, 90, 90, 90],
+        {},
+        [(0.5, 0.5, -1), (1, 1, 1), (0.5, -0.5, 0)],
+    ),
 }
 
 
@@ -137,61 +176,6 @@ def wte2_1t_prime():
     return atoms
 
 
-def strontium_titanate():
-    """SrTiO3 along [001].
-
-    Returns
-    -------
-    ase.Atoms
-
-    References
-    ----------
-    Pm-3m, a 3.9053 angstrom: Schmidbauer, Kwasniewski & Schwarzkopf, Acta Cryst. B68, 8 (2012),
-    https://doi.org/10.1107/S0108768111046738
-
-    Examples
-    --------
-    >>> len(strontium_titanate())
-    5
-    """
-    return crystal(
-        ("Sr", "Ti", "O"),
-        [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0)],
-        spacegroup=221,
-        cellpar=[3.9053] * 3 + [90] * 3,
-    )
-
-
-def lithium_lanthanum_titanate():
-    """Li-poor (Li,La)TiO3 along [100]: layers rich and poor in La by turns, c of 7.75 angstrom in the image.
-
-    Returns
-    -------
-    ase.Atoms
-        ``info["mixed"]``: one in twenty places of the rich layer is empty, one in five of the poor one holds La
-        (our choice between the published extremes).
-
-    References
-    ----------
-    P4/mmm, a 3.875, c 7.75 angstrom: Fourquet, Duroy & Crosnier-Lopez, J. Solid State Chem. 127, 283 (1996),
-    https://doi.org/10.1006/jssc.1996.0385
-
-    Examples
-    --------
-    >>> len(lithium_lanthanum_titanate())
-    10
-    """
-    atoms = crystal(
-        ("La", "Li", "Ti", "O", "O", "O"),
-        [(0, 0, 0), (0, 0, 0.5), (0.5, 0.5, 0.26), (0.5, 0.5, 0), (0.5, 0.5, 0.5), (0.5, 0, 0.235)],
-        spacegroup=123,
-        cellpar=[3.875, 3.875, 7.75, 90, 90, 90],
-    )
-    atoms = along_beam(atoms, (0, 1, 0), (0, 0, 1), (1, 0, 0))
-    atoms.info["mixed"] = {57: (0, 0.05), 3: (57, 0.2)}
-    return atoms
-
-
 def graphene_layer():
     """Graphene along [001].
 
@@ -214,57 +198,45 @@ def graphene_layer():
     return atoms
 
 
-def monoclinic_zirconia():
-    """Monoclinic ZrO2 (baddeleyite) along [010], c along x.
+def bulk_crystal(name):
+    """Return a published bulk structure, cut so that the beam runs along its third cell vector.
 
-    Only along [010] does the monoclinic angle show undistorted; and [010] lies in (100) and (001), both planes of
-    common twins, so that these stand on edge. Zr columns are 2.3 and 2.7 angstrom apart, which an
-    aberration-corrected probe resolves; the O columns between them hardly scatter.
+    Parameters
+    ----------
+    name : {"SrTiO3", "LLTO", "ZrO2", "CdTe"}
+        "SrTiO3" is seen along [001]. "LLTO", Li-poor (Li,La)TiO3, along [100]: layers rich and poor in La by turns, c
+        of 7.75 angstrom in the image; how much La they hold is our choice between the published extremes. "ZrO2",
+        monoclinic (baddeleyite), along [010], c along x: only there does the monoclinic angle show undistorted, and
+        [010] lies in (100) and (001), both planes of common twins, so that these stand on edge. Zr columns are 2.3 and
+        2.7 angstrom apart, which an aberration-corrected probe resolves; the O columns between them hardly scatter.
+        "CdTe" along [1-10], [11-2] along x and [111] upwards: pairs of Cd and Te columns, 1.6 angstrom apart.
 
     Returns
     -------
     ase.Atoms
+        ``info["mixed"]`` says what else may sit in a place, see `stemlib.synthetic.project`.
 
     References
     ----------
-    P2_1/c, a 5.1505, b 5.2116, c 5.3173 angstrom, beta 99.230 degrees: Howard, Hill & Reichert,
-    Acta Cryst. B44, 116 (1988), https://doi.org/10.1107/S0108768187010279
+    SrTiO3, Pm-3m, a 3.9053 angstrom: Schmidbauer, Kwasniewski & Schwarzkopf, Acta Cryst. B68, 8 (2012),
+    https://doi.org/10.1107/S0108768111046738. LLTO, P4/mmm, a 3.875, c 7.75 angstrom: Fourquet, Duroy &
+    Crosnier-Lopez, J. Solid State Chem. 127, 283 (1996), https://doi.org/10.1006/jssc.1996.0385. ZrO2, P2_1/c, a
+    5.1505, b 5.2116, c 5.3173 angstrom, beta 99.230 degrees: Howard, Hill & Reichert, Acta Cryst. B44, 116 (1988),
+    https://doi.org/10.1107/S0108768187010279. CdTe, zinc blende, F-43m, a 6.482 angstrom: Rabadanov, Verin, Ivanov &
+    Simonov, Crystallogr. Rep. 46, 636 (2001).
 
     Examples
     --------
-    >>> atoms = monoclinic_zirconia()
+    >>> atoms = bulk_crystal("ZrO2")
     >>> atoms.get_chemical_formula(), atoms.cell.angles().round(2).tolist()
     ('O8Zr4', [90.0, 90.0, 99.23])
     """
-    atoms = crystal(
-        ("Zr", "O", "O"),
-        [(0.2754, 0.0395, 0.2083), (0.0700, 0.3317, 0.3447), (0.4496, 0.7569, 0.4792)],
-        spacegroup=14,
-        cellpar=[5.1505, 5.2116, 5.3173, 90, 99.230, 90],
-    )
-    return along_beam(atoms, (0, 0, 1), (1, 0, 0), (0, 1, 0))
-
-
-def cadmium_telluride():
-    """CdTe along [1-10], [11-2] along x and [111] upwards: pairs of Cd and Te columns, 1.6 angstrom apart.
-
-    Returns
-    -------
-    ase.Atoms
-
-    References
-    ----------
-    Zinc blende, F-43m, a 6.482 angstrom: Rabadanov, Verin, Ivanov & Simonov, Crystallogr. Rep. 46, 636 (2001).
-
-    Examples
-    --------
-    >>> cadmium_telluride().get_chemical_formula()
-    'Cd6Te6'
-    """
-    atoms = crystal(
-        ("Cd", "Te"), [(0, 0, 0), (0.25, 0.25, 0.25)], spacegroup=216, cellpar=[6.482] * 3 + [90] * 3
-    )
-    return along_beam(atoms, (0.5, 0.5, -1), (1, 1, 1), (0.5, -0.5, 0))
+    symbols, sites, spacegroup, cell, mixed, axes = _BULK[name]
+    atoms = crystal(symbols, sites, spacegroup=spacegroup, cellpar=cell)
+    if axes is not None:
+        atoms = along_beam(atoms, *axes)
+    atoms.info["mixed"] = dict(mixed)
+    return atoms
 
 
 def along_beam(atoms, first, second, zone):
@@ -287,7 +259,7 @@ def along_beam(atoms, first, second, zone):
 
     Examples
     --------
-    >>> turned = along_beam(strontium_titanate(), (0, 0, 1), (1, -1, 0), (1, 1, 0))
+    >>> turned = along_beam(bulk_crystal("SrTiO3"), (0, 0, 1), (1, -1, 0), (1, 1, 0))
     >>> turned.cell.lengths().round(2).tolist()
     [3.91, 5.52, 5.52]
     """
@@ -302,15 +274,15 @@ def along_beam(atoms, first, second, zone):
     return atoms
 
 
-# Name -> (function, thickness in angstrom that an image of it has by default; 0 for sheets).
+# Name -> (function, thickness in nm that an image of it has by default; 0 for sheets).
 MATERIALS = {
     "MoWTe2 bilayer": (mowte2_bilayer, 0.0),
     "WSe2 monolayer": (tmd, 0.0),
-    "MoS2 monolayer": (lambda: tmd("MoS2"), 0.0),
+    "MoS2 monolayer": (partial(tmd, "MoS2"), 0.0),
     "WTe2 1T'": (wte2_1t_prime, 0.0),
-    "SrTiO3": (strontium_titanate, 100.0),
-    "LLTO": (lithium_lanthanum_titanate, 100.0),
+    "SrTiO3": (partial(bulk_crystal, "SrTiO3"), 10.0),
+    "LLTO": (partial(bulk_crystal, "LLTO"), 10.0),
     "graphene": (graphene_layer, 0.0),
-    "ZrO2": (monoclinic_zirconia, 60.0),
-    "CdTe": (cadmium_telluride, 150.0),
+    "ZrO2": (partial(bulk_crystal, "ZrO2"), 6.0),
+    "CdTe": (partial(bulk_crystal, "CdTe"), 15.0),
 }

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import minkowski_reduce
 from scipy.sparse.csgraph import connected_components
 
-from stemlib.synthetic.crystals import Crystal
+from stemlib.synthetic.crystals import Crystal, separations
 from stemlib.synthetic.materials import MATERIALS
 
-EXPONENT = 1.7
+EXPONENT = 1.7  # of Z in the intensity of the usual annular dark-field detectors
+MERGED_ANGSTROM = 0.3  # atoms closer than this in projection are one column
 VISIBLE = 0.2  # of the strongest column, from which on a column counts in the spacing
 
 
@@ -27,12 +29,11 @@ class Projection:
     columns : tuple of tuple of int
         Atomic numbers of the atoms of one repeat of each column.
     strength : float
-        Sum of Z to the power of `exponent` over the strongest column, all repeats.
+        Sum of Z ** 1.7 over the strongest column, all repeats.
     mixed : dict
         Atomic number -> (the other that may sit in its place, 0 for none, and the probability of that).
     repeats : int
         Of the cell along the beam.
-    exponent : float
     """
 
     crystal: Crystal
@@ -41,10 +42,9 @@ class Projection:
     strength: float
     mixed: dict
     repeats: int
-    exponent: float
 
     def intensities(self, sites, rng):
-        """Draw the intensities of columns on given sites, mixed places occupied at random.
+        """Return the intensities of columns on given sites, mixed places occupied at random.
 
         Parameters
         ----------
@@ -61,19 +61,20 @@ class Projection:
         gain = np.zeros(len(sites))
         for site, numbers in enumerate(self.columns):
             here = np.flatnonzero(sites == site)
-            per_repeat = sum(_weight(number, self.mixed, self.exponent) for number in numbers)
+            per_repeat = sum(_weight(number, self.mixed) for number in numbers)
             for number in numbers:
                 if number in self.mixed:
                     other, share = self.mixed[number]
-                    step = (other**self.exponent - number**self.exponent) / per_repeat
+                    step = (other**EXPONENT - number**EXPONENT) / per_repeat
                     gain[here] += step * (rng.binomial(self.repeats, share, len(here)) / self.repeats - share)
         return mean * (1 + gain)
 
 
-def project(atoms, *, thickness_nm=0.0, merge_angstrom=0.3, exponent=EXPONENT):
+def project(atoms, *, thickness_nm=0.0):
     """Project a crystal along its third cell vector, and merge atoms that fall on one another.
 
-    A column's intensity is the sum of Z ** `exponent` over its atoms: incoherent imaging, no channelling. Columns that
+    Atoms closer than 0.3 angstrom in projection are one column. Its intensity is the sum of Z ** 1.7 over its atoms, as
+    the usual annular dark-field detectors give it: incoherent imaging, no channelling. Columns that
     hardly scatter, such as O beside Zr, stay, at their tiny intensity.
 
     Parameters
@@ -83,10 +84,6 @@ def project(atoms, *, thickness_nm=0.0, merge_angstrom=0.3, exponent=EXPONENT):
         its place (0 for none) and the probability of that.
     thickness_nm : float
         0 is one repeat along the beam.
-    merge_angstrom : float
-        Atoms closer than this in projection are one column.
-    exponent : float
-        About 1.7 for the usual annular dark-field detectors.
 
     Returns
     -------
@@ -103,8 +100,8 @@ def project(atoms, *, thickness_nm=0.0, merge_angstrom=0.3, exponent=EXPONENT):
 
     Examples
     --------
-    >>> from stemlib.synthetic.materials import mowte2_bilayer, strontium_titanate
-    >>> project(strontium_titanate()).columns
+    >>> from stemlib.synthetic.materials import bulk_crystal, mowte2_bilayer
+    >>> project(bulk_crystal("SrTiO3")).columns
     ((38,), (22, 8), (8,), (8,))
     >>> len(project(mowte2_bilayer()).columns)
     2
@@ -116,10 +113,10 @@ def project(atoms, *, thickness_nm=0.0, merge_angstrom=0.3, exponent=EXPONENT):
     cell = cell[:, ::-1]
     places = (atoms.positions[:, :2] * [1, -1])[:, ::-1]
     mixed = atoms.info.get("mixed", {})
-    weights = np.array([_weight(number, mixed, exponent) for number in atoms.numbers])
-    sites, heights, groups = _merged(cell, places @ np.linalg.inv(cell), weights, merge_angstrom)
+    weights = np.array([_weight(number, mixed) for number in atoms.numbers])
+    sites, heights, groups = _merged(cell, places @ np.linalg.inv(cell), weights, MERGED_ANGSTROM)
     columns = [tuple(int(number) for number in atoms.numbers[group]) for group in groups]
-    cell, sites, kept = _primitive(cell, sites, heights, merge_angstrom)
+    cell, sites, kept = _primitive(cell, sites, heights, MERGED_ANGSTROM)
     columns, heights = [columns[k] for k in kept], heights[kept]
     spacing = _nearest(cell, sites[heights >= VISIBLE * heights.max()])
     repeats = max(1, round(10 * thickness_nm / atoms.cell[2, 2]))
@@ -130,19 +127,16 @@ def project(atoms, *, thickness_nm=0.0, merge_angstrom=0.3, exponent=EXPONENT):
         float(repeats * heights.max()),
         dict(mixed),
         repeats,
-        exponent,
     )
 
 
-def projected(material, thickness_nm=None):
-    """Return the projection of a material by its name, of ASE atoms, or a projection as it is.
+def projected(material):
+    """Return the projection of a material of usual thickness by its name, of a repeat of atoms, or as it is.
 
     Parameters
     ----------
     material : str, ase.Atoms or Projection
         A name among `stemlib.synthetic.materials.MATERIALS`.
-    thickness_nm : float, optional
-        By default one repeat of atoms, and a usual thickness of a named material.
 
     Returns
     -------
@@ -163,18 +157,18 @@ def projected(material, thickness_nm=None):
     if isinstance(material, Projection):
         return material
     if isinstance(material, Atoms):
-        return project(material, thickness_nm=thickness_nm or 0.0)
+        return project(material)
     if not isinstance(material, str):
         raise TypeError(f"material={material!r} must be a name, ase.Atoms or a Projection")
     if material not in MATERIALS:
         raise ValueError(f"material={material!r} is not known; one of {', '.join(MATERIALS)} would do")
     build, usual = MATERIALS[material]
-    return project(build(), thickness_nm=usual / 10 if thickness_nm is None else thickness_nm)
+    return project(build(), thickness_nm=usual)
 
 
-def _weight(number, mixed, exponent):
+def _weight(number, mixed):
     other, share = mixed.get(number, (number, 0.0))
-    return (1 - share) * float(number) ** exponent + share * float(other) ** exponent
+    return (1 - share) * float(number) ** EXPONENT + share * float(other) ** EXPONENT
 
 
 def _merged(cell, fractional, weights, reach):
@@ -199,7 +193,8 @@ def _primitive(cell, sites, heights, tolerance):
     while (shift := _translation(cell, sites, heights[kept], tolerance)) is not None:
         cell, sites, chosen = _divided(cell, sites, shift, tolerance)
         kept = kept[chosen]
-    reduced = _reduced(cell)
+    upright = np.vstack([np.pad(cell, ((0, 0), (0, 1))), [0, 0, 1]])
+    reduced = minkowski_reduce(upright, pbc=(True, True, False))[0][:2, :2]
     sites = sites @ cell @ np.linalg.inv(reduced)
     return reduced, (sites + 1e-9) % 1.0 - 1e-9, kept
 
@@ -228,27 +223,11 @@ def _divided(cell, sites, shift, tolerance):
     return new, moved[chosen], chosen
 
 
-def _reduced(cell):
-    """Take multiples of the shorter edge from the longer one, until they are as short as can be."""
-    first, second = cell
-    while True:
-        short, long = (first, second) if first @ first <= second @ second * (1 + 1e-9) else (second, first)
-        steps = np.rint(long @ short / (short @ short) * (1 - 1e-9))
-        if not steps:
-            return np.array([first, second])
-        if short is first:
-            second = second - steps * first
-        else:
-            first = first - steps * second
-
-
 def _apart(cell, first, second):
     apart = first[:, None] - second[None]
     return np.linalg.norm((apart - np.rint(apart)) @ cell, axis=-1)
 
 
 def _nearest(cell, sites):
-    images = np.mgrid[-2:3, -2:3].reshape(2, -1).T
-    apart = (sites[:, None, None] - sites[None, :, None] + images) @ cell
-    distance = np.linalg.norm(apart, axis=-1).reshape(len(sites), -1)
+    distance = separations(cell, sites, sites).reshape(len(sites), -1)
     return float(np.median(np.sort(distance, axis=1)[:, 1]))

@@ -12,7 +12,7 @@ from stemlib.agreement import match_columns, score_columns
 from stemlib.columns.find import find_columns
 from stemlib.columns.network import save_column_network
 from stemlib.io.files import write_atomically
-from stemlib.synthetic import crystal_image, named_crystal, random_crystal
+from stemlib.synthetic import PointDefects, Recording, crystal_image, named_crystal, random_crystal
 from stemlib.synthetic.crystals import NAMES
 
 CLEAR = (
@@ -24,7 +24,7 @@ _FLOOR = 0.15
 
 
 def held_back_scene(seed):
-    """Draw a crystal with vacancies and displaced columns, each clear enough to be seen; none is in the training.
+    """Simulate a crystal with vacancies and displaced columns, each clear enough to be seen; none is in the training.
 
     Parameters
     ----------
@@ -47,19 +47,26 @@ def held_back_scene(seed):
     spacing = math.exp(rng.uniform(math.log(4.5), math.log(40)))
     snr = math.exp(rng.uniform(math.log(5.5), math.log(40)))
     side = int(np.clip(20 * spacing, 128, 640))
+    rotation_deg, relative_sigma = rng.uniform(0, 360), rng.uniform(0.16, 0.28)
+    defects = PointDefects(
+        vacancies=rng.choice([0.02, 0.05, 0.1]),
+        displaced=0.04,
+        relative_displacement=rng.uniform(0.2, 0.4),
+        mixed=rng.choice([0, 0.2]),
+    )
+    recording = Recording(
+        relative_sigma=relative_sigma,
+        snr=snr / crystal.intensities.min(),
+        jitter=rng.uniform(0, 0.04) * spacing,
+        shear=rng.normal(0, 0.01, (2, 2)),
+    )
     return crystal_image(
         crystal,
         (side, side),
         spacing=spacing,
-        rotation_deg=rng.uniform(0, 360),
-        relative_sigma=rng.uniform(0.16, 0.28),
-        snr=snr / crystal.intensities.min(),
-        vacancies=rng.choice([0.02, 0.05, 0.1]),
-        displaced=0.04,
-        displacement=rng.uniform(0.2, 0.4),
-        mixed=rng.choice([0, 0.2]),
-        jitter=rng.uniform(0, 0.04) * spacing,
-        shear=rng.normal(0, 0.01, (2, 2)),
+        rotation_deg=rotation_deg,
+        defects=defects,
+        recording=recording,
         seed=rng,
     )
 
@@ -68,7 +75,7 @@ def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300
     """Choose the threshold, and write ``columns.safetensors`` with its card.
 
     The threshold is the lowest whose F1 is within 0.001 of the best among those that fill in at most 1 in 300 of the
-    vacancies that a matched filter sees, on synthetic crystals drawn for this alone: the lowest, because a faint
+    vacancies that a matched filter sees, on crystals simulated for this alone: the lowest, because a faint
     sublattice needs it and the rest does not care. Columns within half a spacing of the image's edge are not
     counted: of some, most of the peak lies outside.
 
@@ -83,7 +90,7 @@ def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300
     minutes : float
         How long the training took.
     n_scenes : int
-        How many crystals are drawn.
+        How many crystals are simulated.
     device : str
 
     Returns

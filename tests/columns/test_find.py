@@ -12,7 +12,7 @@ import stemlib
 from stemlib.columns.find import find_columns
 from stemlib.columns.network import load_column_network
 from stemlib.columns.spacing import find_spacing
-from stemlib.synthetic import crystal_image, named_crystal
+from stemlib.synthetic import PointDefects, Recording, crystal_image, named_crystal
 
 
 def positions(table):
@@ -39,7 +39,12 @@ def test_columns_are_found_at_any_scale(spacing):
 @pytest.mark.parametrize("crystal", ["square", "perovskite", "kagome", "1T'", "dumbbell"])
 def test_columns_of_many_crystals_are_found(crystal):
     scene = crystal_image(
-        crystal, (200, 200), spacing=9, rotation_deg=31, relative_sigma=0.2, seed=2, jitter=0.2
+        crystal,
+        (200, 200),
+        spacing=9,
+        rotation_deg=31,
+        recording=Recording(relative_sigma=0.2, jitter=0.2),
+        seed=2,
     )
     columns = find_columns(scene.image)
     assert found_share(scene.columns, columns.table, 2.25) > 0.97
@@ -47,7 +52,14 @@ def test_columns_of_many_crystals_are_found(crystal):
 
 
 def test_vacancies_stay_vacancies():
-    scene = crystal_image("hexagonal", (400, 400), spacing=9, vacancies=0.05, snr=9, seed=4)
+    scene = crystal_image(
+        "hexagonal",
+        (400, 400),
+        spacing=9,
+        defects=PointDefects(vacancies=0.05),
+        recording=Recording(snr=9),
+        seed=4,
+    )
     columns = find_columns(scene.image)
     assert len(scene.missing) > 80
     assert found_share(scene.missing, columns.table, 2.25) < 0.01
@@ -55,24 +67,36 @@ def test_vacancies_stay_vacancies():
 
 def test_vacancies_of_a_faint_sublattice_stay_vacancies():
     crystal = replace(named_crystal("honeycomb"), intensities=np.array([1.0, 0.3]))
-    scene = crystal_image(crystal, (400, 400), spacing=9, vacancies=0.05, snr=30, seed=5)
+    scene = crystal_image(
+        crystal,
+        (400, 400),
+        spacing=9,
+        defects=PointDefects(vacancies=0.05),
+        recording=Recording(snr=30),
+        seed=5,
+    )
     columns = find_columns(scene.image)
     inner = scene.columns[scene.columns[["y", "x"]].apply(lambda c: c.between(5, 394)).all(axis=1)]
     assert found_share(inner, columns.table, 2.25) > 0.99
     assert found_share(scene.missing, columns.table, 2.25) < 0.01
 
 
-def noisy_scene(snr, **arguments):
+def noisy_scene(snr, defects):
     """White noise, in which a matched filter sees each column at `snr`: the same everywhere, unlike counting noise."""
     scene = crystal_image(
-        "hexagonal", (420, 420), spacing=12, relative_sigma=0.2, snr=1e4, seed=6, **arguments
+        "hexagonal",
+        (420, 420),
+        spacing=12,
+        defects=defects,
+        recording=Recording(relative_sigma=0.2, snr=1e4),
+        seed=6,
     )
     noise = np.sqrt(np.pi) * 0.2 * 12 / snr
     return scene, scene.image + np.random.default_rng(7).normal(0, noise, scene.image.shape)
 
 
 def test_vacancies_stay_vacancies_in_white_noise():
-    scene, image = noisy_scene(5.5, vacancies=0.15)
+    scene, image = noisy_scene(5.5, PointDefects(vacancies=0.15))
     columns = find_columns(image)
     inner = scene.columns[scene.columns[["y", "x"]].apply(lambda c: c.between(7, 412)).all(axis=1)]
     assert len(scene.missing) > 150
@@ -84,7 +108,9 @@ def test_vacancies_stay_vacancies_in_white_noise():
 
 def test_blurred_columns_are_found_in_strong_noise():
     # All columns are as faint as can be seen, and so wide that they touch.
-    scene = crystal_image("hexagonal", (300, 300), spacing=15, relative_sigma=0.27, snr=1e4, seed=3)
+    scene = crystal_image(
+        "hexagonal", (300, 300), spacing=15, recording=Recording(relative_sigma=0.27, snr=1e4), seed=3
+    )
     noise = np.random.default_rng(4).normal(0, np.sqrt(np.pi) * 0.27 * 15 / 5.5, scene.image.shape)
     columns = find_columns(scene.image + noise)
     inner = scene.columns[scene.columns[["y", "x"]].apply(lambda c: c.between(8, 291)).all(axis=1)]
@@ -95,7 +121,7 @@ def test_blurred_columns_are_found_in_strong_noise():
 
 
 def test_displaced_columns_are_kept_in_white_noise():
-    scene, image = noisy_scene(7.0, displaced=0.05, displacement=0.35)
+    scene, image = noisy_scene(7.0, PointDefects(displaced=0.05, relative_displacement=0.35))
     columns = find_columns(image)
     moved = scene.columns[scene.columns["displaced"] > 0]
     assert len(moved) > 40
@@ -104,7 +130,12 @@ def test_displaced_columns_are_kept_in_white_noise():
 
 def test_displaced_columns_are_reported_where_they_are():
     scene = crystal_image(
-        "hexagonal", (400, 400), spacing=9, displaced=0.05, displacement=0.35, snr=25, seed=4
+        "hexagonal",
+        (400, 400),
+        spacing=9,
+        defects=PointDefects(displaced=0.05, relative_displacement=0.35),
+        recording=Recording(snr=25),
+        seed=4,
     )
     columns = find_columns(scene.image)
     moved = scene.columns[scene.columns["displaced"] > 0]
@@ -115,7 +146,7 @@ def test_displaced_columns_are_reported_where_they_are():
 
 
 def test_intensity_is_the_height_of_the_peak():
-    scene = crystal_image("perovskite", (200, 200), spacing=10, snr=60, seed=5)
+    scene = crystal_image("perovskite", (200, 200), spacing=10, recording=Recording(snr=60), seed=5)
     columns = find_columns(100 * scene.image + 300)
     distance, nearest = cKDTree(positions(scene.columns)).query(positions(columns.table))
     inner = columns.table[["y", "x"]].apply(lambda c: c.between(10, 190)).all(axis=1) & (distance < 2)
@@ -132,7 +163,12 @@ def test_intensity_is_the_height_of_the_peak():
 def test_width_and_spacing_in_strong_noise(crystal, spacing, snr):
     sigma = 0.22 * spacing
     scene = crystal_image(
-        crystal, (int(22 * spacing),) * 2, spacing=spacing, snr=1e4, rotation_deg=25, seed=3
+        crystal,
+        (int(22 * spacing),) * 2,
+        spacing=spacing,
+        rotation_deg=25,
+        recording=Recording(snr=1e4),
+        seed=3,
     )
     noise = np.random.default_rng(3).normal(0, np.sqrt(np.pi) * sigma / snr, scene.image.shape)
     columns = find_columns(scene.image + noise)
@@ -143,7 +179,11 @@ def test_width_and_spacing_in_strong_noise(crystal, spacing, snr):
 @pytest.mark.parametrize("spacing", [6.0, 11.0, 40.0])
 def test_resampling_takes_nothing_from_width_and_intensity(spacing):
     scene = crystal_image(
-        "square", (int(14 * spacing),) * 2, spacing=spacing, relative_sigma=0.2, snr=200, seed=3
+        "square",
+        (int(14 * spacing),) * 2,
+        spacing=spacing,
+        recording=Recording(relative_sigma=0.2, snr=200),
+        seed=3,
     )
     columns = find_columns(scene.image)
     assert columns.sigma == pytest.approx(0.2 * spacing, rel=0.015)
@@ -226,7 +266,7 @@ def test_no_columns_are_no_error(image):
 
 
 def test_sixteen_pixels_are_enough_for_a_few_columns():
-    scene = crystal_image("square", (16, 16), spacing=5, snr=30, seed=3)
+    scene = crystal_image("square", (16, 16), spacing=5, recording=Recording(snr=30), seed=3)
     columns = find_columns(scene.image, spacing=5)
     inner = scene.columns[scene.columns[["y", "x"]].apply(lambda c: c.between(2, 13)).all(axis=1)]
     assert found_share(inner, columns.table, 1.3) == 1

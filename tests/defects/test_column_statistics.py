@@ -4,7 +4,7 @@ import pytest
 from stemlib.defects.column_statistics import compare_columns, offset_chances
 from stemlib.defects.sublattices import assign_sites
 from stemlib.lattice.find import find_lattice
-from stemlib.synthetic import Crystal, crystal_image, named_crystal, render_columns
+from stemlib.synthetic import Crystal, PointDefects, Recording, crystal_image, named_crystal, render_columns
 
 SIGMA = 2.2
 
@@ -27,7 +27,7 @@ def scene_of(crystal="honeycomb", **options):
 
 @pytest.mark.parametrize("crystal", ["honeycomb", "perovskite", "hexagonal"])
 def test_vacancies_and_displaced_columns_are_flagged_and_nothing_else(crystal):
-    scene = scene_of(crystal, vacancies=0.02, displaced=0.02)
+    scene = scene_of(crystal, defects=PointDefects(vacancies=0.02, displaced=0.02))
     found = flagged(*compared(scene))
     truth = np.vstack(
         [scene.missing[["y", "x"]], scene.columns.loc[scene.columns["displaced"] > 0, ["y", "x"]]]
@@ -106,7 +106,7 @@ def test_a_site_that_one_of_two_phases_leaves_empty_is_no_row_of_vacancies():
 def test_the_edge_of_the_crystal_is_not_a_row_of_vacancies_and_the_mask_hides():
     crystalline = np.zeros((240, 240), bool)
     crystalline[:150] = True
-    scene = scene_of("hexagonal", crystalline=crystalline, vacancies=0.02)
+    scene = scene_of("hexagonal", crystalline=crystalline, defects=PointDefects(vacancies=0.02))
     found = flagged(*compared(scene))
     deep = scene.missing[scene.missing["y"] < 135]
     assert len(deep) >= 3
@@ -121,7 +121,12 @@ def test_columns_beyond_the_edge_do_not_change_those_at_it():
     # Faint columns between strong ones: of the strong ones beyond the edge, only the tails are on the image.
     crystal = Crystal(named_crystal("square").cell, np.array([(0.0, 0.0), (0.5, 0.5)]), np.array([1.0, 0.25]))
     scene = crystal_image(
-        crystal, (300, 300), spacing=11, rotation_deg=11, relative_sigma=0.27, snr=80, seed=7
+        crystal,
+        (300, 300),
+        spacing=11,
+        rotation_deg=11,
+        recording=Recording(relative_sigma=0.27, snr=80),
+        seed=7,
     )
     positions = scene.columns[["y", "x"]].to_numpy()
     sites = assign_sites(positions, find_lattice(scene.image), scene.spacing)
@@ -137,7 +142,7 @@ def test_columns_beyond_the_edge_do_not_change_those_at_it():
 
 
 def test_a_faint_column_is_looked_for_at_its_site_and_a_bright_one_where_it_is():
-    scene = scene_of("square", displaced=0.01)
+    scene = scene_of("square", defects=PointDefects(displaced=0.01))
     positions = scene.columns[["y", "x"]].to_numpy()
     inner = ((positions > 40) & (positions < 200)).all(axis=1) & (scene.columns["displaced"] == 0).to_numpy()
     dim = np.flatnonzero(inner)[[20, 90]]
@@ -165,7 +170,7 @@ def test_the_shoulder_of_a_column_is_no_additional_one():
 
 
 def test_more_columns_of_one_direction_make_it_likelier(monkeypatch):
-    scene = scene_of("square", snr=14)
+    scene = scene_of("square", recording=Recording(snr=14))
     positions = scene.columns[["y", "x"]].to_numpy()
     dim = np.arange(len(positions)) % 12 == 0
     image = scene.image + render_columns(positions[dim], np.full(dim.sum(), -0.35), scene.image.shape, SIGMA)

@@ -5,7 +5,7 @@ import numpy as np
 from stemlib.columns.find import Columns
 from stemlib.defects.completion import complete_columns
 from stemlib.lattice.find import find_lattice
-from stemlib.synthetic import crystal_image, render_columns
+from stemlib.synthetic import PointDefects, Recording, crystal_image, render_columns
 
 
 def completed(scene, overlooked):
@@ -15,7 +15,7 @@ def completed(scene, overlooked):
 
 
 def test_overlooked_columns_are_added_and_vacancies_stay_empty():
-    scene = crystal_image("honeycomb", (220, 220), spacing=10, vacancies=0.03, seed=1)
+    scene = crystal_image("honeycomb", (220, 220), spacing=10, defects=PointDefects(vacancies=0.03), seed=1)
     inner = scene.columns[["y", "x"]].apply(lambda c: c.between(30, 190)).all(axis=1)
     overlooked = scene.columns.index[inner][::40]
     table, sites = completed(scene, overlooked)
@@ -36,7 +36,7 @@ def test_where_nothing_was_overlooked_the_columns_are_as_they_were():
 
 
 def test_faint_columns_are_added_where_they_stand_out_of_the_noise():
-    scene = crystal_image("square", (220, 220), spacing=11, snr=40, seed=5)
+    scene = crystal_image("square", (220, 220), spacing=11, recording=Recording(snr=40), seed=5)
     inner = scene.columns[["y", "x"]].apply(lambda c: c.between(30, 190)).all(axis=1)
     faint = scene.columns.index[inner][::30]
     at = scene.columns.loc[faint, ["y", "x"]].to_numpy()

@@ -6,7 +6,7 @@ import pytest
 
 import stemlib
 from stemlib.defects.find import find_defects
-from stemlib.synthetic import crystal_image, render_columns
+from stemlib.synthetic import PointDefects, Recording, crystal_image, render_columns
 
 
 def at(table):
@@ -25,8 +25,10 @@ def agreement(scene, defects):
 
 
 def scene_of(crystal="perovskite", side=256, **options):
-    options = {"vacancies": 0.015, "displaced": 0.015, "displacement": 0.33, "seed": 5} | options
-    return crystal_image(crystal, (side, side), spacing=10, rotation_deg=21, jitter=0.1, drift=1.0, **options)
+    some = PointDefects(vacancies=0.015, displaced=0.015, relative_displacement=0.33)
+    recording = Recording(jitter=0.1, drift=1.0)
+    options = {"defects": some, "recording": recording, "seed": 5} | options
+    return crystal_image(crystal, (side, side), spacing=10, rotation_deg=21, **options)
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +52,15 @@ def test_missing_and_displaced_columns_are_found_and_named(scene, defects):
 
 @pytest.mark.parametrize("scheme", ["unit-cell", "columns"])
 def test_a_perfect_crystal_has_no_defects(scheme):
-    perfect = scene_of("honeycomb", vacancies=0, displaced=0)
+    perfect = scene_of("honeycomb", defects=None)
     assert len(find_defects(perfect.image, scheme=scheme, false_alarms=0.1).table) <= 1
 
 
 @pytest.mark.parametrize("descriptor", ["patterson", "contrast"])
 def test_each_part_finds_defects_by_itself_and_says_so(descriptor):
-    scene = scene_of("hexagonal", 300, vacancies=0.006, displaced=0.006)
+    scene = scene_of(
+        "hexagonal", 300, defects=PointDefects(vacancies=0.006, displaced=0.006, relative_displacement=0.33)
+    )
     defects = find_defects(scene.image, descriptor=descriptor)
     recall, _ = agreement(scene, defects)
     assert recall >= (0.9 if descriptor == "contrast" else 0.3)
@@ -190,7 +194,7 @@ def test_an_image_without_lattice_or_columns_says_so():
 def test_mostly_vacuum_is_told_and_small_images_work():
     crystalline = np.zeros((256, 256), bool)
     crystalline[:, :90] = True
-    part = scene_of("square", crystalline=crystalline, vacancies=0, displaced=0)
+    part = scene_of("square", crystalline=crystalline, defects=None)
     with pytest.warns(UserWarning, match="lattice covers"):
         assert len(find_defects(part.image).table) <= 3
     small = crystal_image("square", (64, 64), spacing=8, seed=2)

@@ -6,7 +6,7 @@ from stemlib.columns.heights import fit_heights
 from stemlib.defects.interstitials import judge_additional, places_between
 from stemlib.defects.sublattices import assign_sites
 from stemlib.lattice.find import find_lattice
-from stemlib.synthetic import Crystal, crystal_image, named_crystal, render_columns
+from stemlib.synthetic import Crystal, Recording, crystal_image, named_crystal, render_columns
 
 SIGMA, SPACING = 2.64, 12.0
 
@@ -39,7 +39,9 @@ def judged(scene, image, extra_positions):
 
 def faint_in_every_cell():
     crystal = Crystal(named_crystal("square").cell, np.array([(0.0, 0.0), (0.5, 0.5)]), np.array([1.0, 0.15]))
-    return crystal_image(crystal, (240, 240), spacing=SPACING, rotation_deg=9, snr=60, seed=1)
+    return crystal_image(
+        crystal, (240, 240), spacing=SPACING, rotation_deg=9, recording=Recording(snr=60), seed=1
+    )
 
 
 def test_a_faint_column_of_every_cell_is_none_and_a_stronger_one_is():

@@ -4,7 +4,7 @@ from scipy.stats import spearmanr
 
 from stemlib.defects.one_class import one_class_scores, score_segments
 from stemlib.lattice.find import find_lattice
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 
 def crowd(n, rng, outliers=0, distance=8.0):
@@ -67,7 +67,9 @@ def scored(scene, scheme, **options):
 @pytest.mark.parametrize("scheme", ["unit-cell", "columns"])
 @pytest.mark.parametrize("crystal", ["hexagonal", "perovskite"])
 def test_segments_that_show_a_vacancy_are_unlikely(scheme, crystal):
-    scene = crystal_image(crystal, (360, 360), spacing=10, rotation_deg=11, vacancies=0.006, seed=3)
+    scene = crystal_image(
+        crystal, (360, 360), spacing=10, rotation_deg=11, defects=PointDefects(vacancies=0.006), seed=3
+    )
     scores = scored(scene, scheme)
     inner = scene.missing[["y", "x"]].apply(lambda c: c.between(45, 315)).all(axis=1)
     assert inner.sum() >= 2
@@ -81,7 +83,9 @@ def test_segments_that_show_a_vacancy_are_unlikely(scheme, crystal):
 
 @pytest.mark.parametrize("scheme", ["unit-cell", "columns"])
 def test_a_perfect_crystal_has_no_unlikely_segment(scheme):
-    scene = crystal_image("honeycomb", (240, 240), spacing=10, rotation_deg=11, jitter=0.1, seed=4)
+    scene = crystal_image(
+        "honeycomb", (240, 240), spacing=10, rotation_deg=11, recording=Recording(jitter=0.1), seed=4
+    )
     scores = scored(scene, scheme)
     assert len(scores.log_p) > 200
     assert (scores.log_p < np.log(0.1 / len(scores.log_p))).sum() <= 1
@@ -89,7 +93,7 @@ def test_a_perfect_crystal_has_no_unlikely_segment(scheme):
 
 
 def test_brightness_contrast_and_slow_background_do_not_matter():
-    scene = crystal_image("perovskite", (200, 200), spacing=10, vacancies=0.01, seed=5)
+    scene = crystal_image("perovskite", (200, 200), spacing=10, defects=PointDefects(vacancies=0.01), seed=5)
     plain = scored(scene, "unit-cell").log_p
     slope = np.linspace(0, 300, 200)[:, None]
     changed = 100 * scene.image + slope.astype(np.float32)
@@ -103,7 +107,7 @@ def test_brightness_contrast_and_slow_background_do_not_matter():
 
 
 def test_where_most_segments_show_a_known_defect_all_are_learnt_from():
-    scene = crystal_image("square", (200, 200), spacing=10, vacancies=0.01, seed=8)
+    scene = crystal_image("square", (200, 200), spacing=10, defects=PointDefects(vacancies=0.01), seed=8)
     doubtful = np.mgrid[10:200:20, 10:200:20].reshape(2, -1).T.astype(float)
     scores = scored(scene, "unit-cell", doubtful=doubtful)
     np.testing.assert_array_equal(scores.log_p, scored(scene, "unit-cell").log_p)

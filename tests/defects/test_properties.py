@@ -9,9 +9,19 @@ from sklearn.metrics import average_precision_score
 from stemlib.agreement import match_columns
 from stemlib.defects.find import find_defects
 from stemlib.evaluation.drawn_defects import judge_defects
-from stemlib.synthetic import Crystal, Imaging, crystal_image, named_crystal, record, render_columns
+from stemlib.synthetic import (
+    Crystal,
+    DarkField,
+    Imaging,
+    PointDefects,
+    Recording,
+    crystal_image,
+    material_image,
+    named_crystal,
+    record,
+    render_columns,
+)
 from stemlib.synthetic.crystals import lattice_points
-from stemlib.synthetic.material_images import material_image
 from stemlib.synthetic.materials import mowte2_bilayer
 
 SIDE = 256
@@ -21,10 +31,11 @@ def at(table):
     return table[["y", "x"]].to_numpy(float)
 
 
-def scene_of(**options):
-    shares = {"vacancies": 0.015, "displaced": 0.015, "displacement": 0.33}
-    options = {"spacing": 10, "rotation_deg": 21, "jitter": 0.1, "drift": 1.0, "seed": 5} | shares | options
-    return crystal_image("honeycomb", (SIDE, SIDE), **options)
+def scene_of(*, snr=20.0, **options):
+    some = PointDefects(vacancies=0.015, displaced=0.015, relative_displacement=0.33)
+    recording = Recording(snr=snr, jitter=0.1, drift=1.0)
+    view = {"spacing": 10, "rotation_deg": 21} | options
+    return crystal_image("honeycomb", (SIDE, SIDE), **view, defects=some, recording=recording, seed=5)
 
 
 def f1(scene, defects, reach):
@@ -94,10 +105,9 @@ def test_columns_displaced_onto_their_neighbours_are_one_defect_each(material):
         material,
         (SIDE, SIDE),
         pixel_size_nm=0.018,
-        vacancies=0.01,
-        displaced=0.02,
-        dose_per_nm2=2e8 if material == "graphene" else 3e6,
         rotation_deg=8,
+        defects=PointDefects(vacancies=0.01, displaced=0.02, displacement_nm=0.1),
+        recording=DarkField(dose_per_nm2=2e8 if material == "graphene" else 3e6),
         seed=2,
     )
     reach = np.linalg.norm(scene.translations, axis=1).min()
@@ -106,7 +116,9 @@ def test_columns_displaced_onto_their_neighbours_are_one_defect_each(material):
 
 def test_columns_too_faint_for_sites_are_not_additional_ones():
     # O columns of a tenth of the intensity of Sr: some are seen, all are as they should be.
-    scene = material_image("SrTiO3", (SIDE, SIDE), pixel_size_nm=0.016, dose_per_nm2=2e5, seed=4)
+    scene = material_image(
+        "SrTiO3", (SIDE, SIDE), pixel_size_nm=0.016, recording=DarkField(dose_per_nm2=2e5), seed=4
+    )
     assert len(find_defects(scene.image).table) <= 2
 
 
@@ -117,8 +129,7 @@ def test_mixed_chemistry_is_no_defect(tungsten):
         (SIDE, SIDE),
         pixel_size_nm=0.018,
         rotation_deg=20,
-        dose_per_nm2=3e6,
-        contamination=0.03,
+        recording=DarkField(dose_per_nm2=3e6, contamination=0.03),
         seed=9,
     )
     for options in ({}, {"descriptor": "patterson", "source": "semantic"}):
@@ -150,7 +161,7 @@ def test_dim_columns_among_overlapping_ones_come_first():
 
 
 def test_columns_of_hardly_any_height_are_reported_at_their_sites():
-    scene = crystal_image("square", (SIDE, SIDE), spacing=10, snr=16, seed=6)
+    scene = crystal_image("square", (SIDE, SIDE), spacing=10, recording=Recording(snr=16), seed=6)
     inner = scene.columns[["y", "x"]].apply(lambda c: c.between(40, 210)).all(axis=1)
     faint = at(scene.columns[inner])[::25]
     image = scene.image + render_columns(faint, np.full(len(faint), -0.75), scene.image.shape, 2.2)
@@ -177,7 +188,9 @@ def flown_back(image, amplitude, decay):
 @pytest.mark.parametrize("shift", range(0, 10, 2))
 @pytest.mark.parametrize(("crystal", "flyback"), [("square", 0.0), ("square", 2.5), ("honeycomb", 2.5)])
 def test_columns_that_the_edge_cuts_are_no_defects_wherever_it_cuts(shift, crystal, flyback):
-    large = crystal_image(crystal, (180, 180), spacing=9, snr=20, jitter=0.1, seed=6).image
+    large = crystal_image(
+        crystal, (180, 180), spacing=9, recording=Recording(snr=20, jitter=0.1), seed=6
+    ).image
     image = flown_back(large[shift : shift + 160, shift : shift + 160], flyback, 8.0)
     table = find_defects(image, false_alarms=0.5).table
     assert (np.minimum(at(table), 159 - at(table)).min(axis=1) < 9).sum() <= 1
@@ -189,9 +202,7 @@ def test_vacancies_and_displaced_columns_of_the_outermost_rows_are_found():
         (SIDE, SIDE),
         spacing=10,
         rotation_deg=4,
-        vacancies=0.06,
-        displaced=0.06,
-        displacement=0.45,
+        defects=PointDefects(vacancies=0.06, displaced=0.06, relative_displacement=0.45),
         seed=8,
     )
     moved = at(scene.columns[scene.columns["displaced"] > 0])
@@ -205,15 +216,15 @@ def test_vacancies_and_displaced_columns_of_the_outermost_rows_are_found():
 
 @pytest.mark.parametrize("material", ["graphene", "WSe2 monolayer", "MoWTe2 bilayer"])
 def test_defects_just_above_noise_are_found_and_few_others(material):
-    strongest = material_image(material, (64, 64), jitter_nm=0, seed=0).columns["snr"].max()
+    usual = material_image(material, (64, 64), recording=DarkField(jitter_nm=0), seed=0)
+    strongest = usual.columns["snr"].max()
     scene = material_image(
         material,
         (320, 320),
         pixel_size_nm=0.018,
-        vacancies=0.02,
-        displaced=0.02,
         rotation_deg=8,
-        dose_per_nm2=1e7 * (9 / strongest) ** 2,
+        defects=PointDefects(vacancies=0.02, displaced=0.02, displacement_nm=0.1),
+        recording=DarkField(dose_per_nm2=1e7 * (9 / strongest) ** 2),
         seed=2,
     )
     found = find_defects(scene.image).table
@@ -227,7 +238,12 @@ def test_false_alarms_in_perfect_crystals_are_as_many_as_asked_for():
     numbers = [len(find_defects(crowded(seed, 0.0)[0]).table) for seed in (11, 12)]
     for seed, crystal in enumerate(("hexagonal", "1T'", "perovskite", "dumbbell")):
         perfect = crystal_image(
-            crystal, (SIDE, SIDE), spacing=9, rotation_deg=30 + seed, snr=16, jitter=0.25, seed=20 + seed
+            crystal,
+            (SIDE, SIDE),
+            spacing=9,
+            rotation_deg=30 + seed,
+            recording=Recording(snr=16, jitter=0.25),
+            seed=20 + seed,
         )
         numbers.append(len(find_defects(perfect.image).table))
     assert chi2.ppf(0.05, 2 * sum(numbers)) / 2 / len(numbers) <= 1 or sum(numbers) == 0
@@ -235,7 +251,14 @@ def test_false_alarms_in_perfect_crystals_are_as_many_as_asked_for():
 
 def test_of_two_grains_the_larger_is_judged():
     left, right = (
-        crystal_image("square", (SIDE, SIDE), spacing=10, rotation_deg=angle, vacancies=0.01, seed=seed)
+        crystal_image(
+            "square",
+            (SIDE, SIDE),
+            spacing=10,
+            rotation_deg=angle,
+            defects=PointDefects(vacancies=0.01),
+            seed=seed,
+        )
         for angle, seed in ((4, 1), (31, 2))
     )
     split = 110

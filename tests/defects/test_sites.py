@@ -4,7 +4,7 @@ import pytest
 from stemlib.defects.sites import place_columns, site_scale
 from stemlib.defects.sublattices import assign_sites
 from stemlib.lattice.find import find_lattice
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 SIGMA, SPACING, SIDE = 2.2, 10.0, 200
 
@@ -23,7 +23,11 @@ def scene_of(**options):
 def test_places_that_noise_made_are_drawn_to_their_sites_and_sure_ones_are_not():
     drawn = {}
     for snr in (6, 60):
-        scene = scene_of(snr=snr, displaced=0.03, displacement=0.15, seed=5)
+        scene = scene_of(
+            defects=PointDefects(displaced=0.03, relative_displacement=0.15),
+            recording=Recording(snr=snr),
+            seed=5,
+        )
         rng = np.random.default_rng(1)
         truth = scene.columns[["y", "x"]].to_numpy()
         seen = truth + rng.normal(0, np.sqrt(2) * SIGMA / snr, truth.shape)
@@ -39,7 +43,7 @@ def test_places_that_noise_made_are_drawn_to_their_sites_and_sure_ones_are_not()
 
 
 def test_a_column_far_off_its_site_shows_beside_it():
-    scene = scene_of(displaced=0.03, displacement=0.45)
+    scene = scene_of(defects=PointDefects(displaced=0.03, relative_displacement=0.45))
     result, sites = placed(scene)
     moved = scene.columns["displaced"].to_numpy()[sites.columns] > 0
     assert (result.astray == (moved & (sites.columns >= 0) & (result.rim >= 0))).all()
@@ -84,7 +88,12 @@ def test_the_rim_says_which_edge_and_what_it_or_the_mask_cuts(side):
 @pytest.mark.parametrize("snr", [7, 25])
 def test_the_drawn_width_and_spacing_are_found_in_noise(start, snr):
     scene = crystal_image(
-        "honeycomb", (220, 220), spacing=10, relative_sigma=0.22, vacancies=0.02, snr=snr, seed=3
+        "honeycomb",
+        (220, 220),
+        spacing=10,
+        defects=PointDefects(vacancies=0.02),
+        recording=Recording(relative_sigma=0.22, snr=snr),
+        seed=3,
     )
     rng = np.random.default_rng(0)
     seen = scene.columns[["y", "x"]].to_numpy() + rng.normal(0, 0.5, (len(scene.columns), 2))

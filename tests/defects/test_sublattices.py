@@ -5,7 +5,7 @@ import pytest
 
 from stemlib.defects.sublattices import assign_sites, surrounded
 from stemlib.lattice.find import find_lattice
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 
 def assigned(scene, positions=None):
@@ -17,7 +17,9 @@ def assigned(scene, positions=None):
     ("crystal", "n_sites"), [("hexagonal", 1), ("honeycomb", 2), ("1T'", 6), ("kagome", 3)]
 )
 def test_every_column_is_on_the_site_it_was_drawn_on(crystal, n_sites):
-    scene = crystal_image(crystal, (220, 230), spacing=10, rotation_deg=17, jitter=0.1, drift=1.0, seed=1)
+    scene = crystal_image(
+        crystal, (220, 230), spacing=10, rotation_deg=17, recording=Recording(jitter=0.1, drift=1.0), seed=1
+    )
     _, sites = assigned(scene)
     assert len(sites.fractions) == n_sites
     taken = sites.columns >= 0
@@ -30,7 +32,9 @@ def test_every_column_is_on_the_site_it_was_drawn_on(crystal, n_sites):
 
 
 def test_vacancies_are_empty_sites_and_displaced_columns_keep_their_distance():
-    scene = crystal_image("perovskite", (260, 260), spacing=10, vacancies=0.03, displaced=0.03, seed=2)
+    scene = crystal_image(
+        "perovskite", (260, 260), spacing=10, defects=PointDefects(vacancies=0.03, displaced=0.03), seed=2
+    )
     _, sites = assigned(scene)
     empty = sites.positions[sites.columns < 0]
     missing = scene.missing[["y", "x"]].to_numpy()

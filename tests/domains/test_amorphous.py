@@ -7,14 +7,16 @@ from stemlib.domains import amorphous
 from stemlib.domains.amorphous import only_crystals
 from stemlib.domains.pixel_labels import strong_waves
 from stemlib.domains.windows import cut_segments, working_image
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import Recording, crystal_image
 
 SIDE = 288
 COLUMNS = np.broadcast_to(np.arange(SIDE), (SIDE, SIDE))
 
 
 def crystal(turn=0, shift=0):
-    image = crystal_image("honeycomb", (SIDE, SIDE + 40), spacing=6, rotation_deg=turn, snr=30, seed=1).image
+    image = crystal_image(
+        "honeycomb", (SIDE, SIDE + 40), spacing=6, rotation_deg=turn, recording=Recording(snr=30), seed=1
+    ).image
     return image[:, shift : shift + SIDE]
 
 

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from stemlib import find_domains
 from stemlib.domains.faults import fault_lines, misfit_map
-from stemlib.synthetic import domain_image
+from stemlib.synthetic import DarkField, domain_image
 
 PERIOD = 10.0
 Y, X = np.mgrid[:240, :240].astype(float) - 119.5
@@ -68,7 +68,11 @@ def test_misfit_is_the_share_over_the_domains_median():
 @pytest.mark.parametrize("seed", [50, 51])
 def test_stacking_faults_of_cadmium_telluride_are_lines_and_no_domains(seed):
     scene = domain_image(
-        "stacking-faults", (384, 384), pixel_size_nm=0.027, dose_per_nm2=1e5, source_fwhm_nm=0.12, seed=seed
+        "stacking-faults",
+        (384, 384),
+        pixel_size_nm=0.027,
+        recording=DarkField(dose_per_nm2=1e5, source_fwhm_nm=0.12),
+        seed=seed,
     )
     domains = find_domains(scene.image)
     assert domains.n_domains == 1
@@ -83,7 +87,11 @@ def test_stacking_faults_of_cadmium_telluride_are_lines_and_no_domains(seed):
 @pytest.mark.parametrize("seed", [51, 52])
 def test_a_twin_of_cadmium_telluride_is_a_domain(seed):
     scene = domain_image(
-        "sphalerite-twin", (384, 384), pixel_size_nm=0.027, dose_per_nm2=1e5, source_fwhm_nm=0.12, seed=seed
+        "sphalerite-twin",
+        (384, 384),
+        pixel_size_nm=0.027,
+        recording=DarkField(dose_per_nm2=1e5, source_fwhm_nm=0.12),
+        seed=seed,
     )
     for method in ("mixture", "one-class"):
         domains = find_domains(scene.image, method=method)

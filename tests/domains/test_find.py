@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 import stemlib
 from stemlib.domains.find import find_domains
-from stemlib.synthetic import Crystal, crystal_image, named_crystal
+from stemlib.synthetic import Crystal, Recording, crystal_image, named_crystal
 
 
 def beside(first, second, edge, *, side=256, **options):
@@ -17,7 +17,7 @@ def beside(first, second, edge, *, side=256, **options):
     rows = np.arange(side)
     line = edge + 12 * np.sin(rows / 40)
     labels = (rows[None] > line[:, None]).astype(int)
-    options = {"spacing": 9.5, "snr": 18, "drift": 1.0, "seed": 4} | options
+    options = {"spacing": 9.5, "recording": Recording(snr=18, drift=1.0), "seed": 4} | options
     images = [crystal_image(c, (side, side), rotation_deg=r, **options).image for c, r in (first, second)]
     return labels, np.where(labels == 0, *images)
 
@@ -84,7 +84,9 @@ def test_phases_that_differ_in_the_height_of_one_column_are_two():
 def test_a_single_crystal_is_one_domain(crystal, descriptor):
     rows, columns = np.mgrid[:256, :256] / 256
     film = 0.5 * np.exp(-((rows - 0.3) ** 2 + (columns - 0.6) ** 2) / 0.03) + 0.8 * rows
-    image = crystal_image(crystal, (256, 256), rotation_deg=17, drift=4, jitter=0.2, film=film, seed=8).image
+    image = crystal_image(
+        crystal, (256, 256), rotation_deg=17, recording=Recording(drift=4, jitter=0.2, film=film), seed=8
+    ).image
     domains = find_domains(image * (1 + columns), descriptor=descriptor)
     assert domains.n_domains == 1
     assert (domains.labels == 0).mean() > 0.99
@@ -109,7 +111,11 @@ def test_vacuum_and_film_are_no_domain():
     speckle = ndimage.gaussian_filter(rng.normal(size=(256, 256)), 2.5)
     film = 0.3 + 0.3 * speckle / speckle.std() * (np.arange(256) < 100)
     image = crystal_image(
-        "honeycomb", (256, 256), film=np.maximum(film, 0), crystalline=crystalline, seed=2
+        "honeycomb",
+        (256, 256),
+        crystalline=crystalline,
+        recording=Recording(film=np.maximum(film, 0)),
+        seed=2,
     ).image
     domains = find_domains(image)
     assert domains.n_domains == 1
@@ -149,7 +155,9 @@ def test_a_small_domain_in_a_corner_is_found():
     rows, columns = np.mgrid[:400, :400]
     labels = ((rows - 290) / 110 > columns / 130).astype(int)
     images = [
-        crystal_image("perovskite", (400, 400), spacing=8, rotation_deg=r, snr=25, seed=3).image
+        crystal_image(
+            "perovskite", (400, 400), spacing=8, rotation_deg=r, recording=Recording(snr=25), seed=3
+        ).image
         for r in (10, 41)
     ]
     domains = find_domains(np.where(labels == 0, *images))
@@ -180,7 +188,9 @@ def test_one_class_finds_the_second_domain_and_no_second_in_a_single_crystal():
     domains = find_domains(image, method="one-class")
     assert domains.n_domains == 2
     assert accuracy(labels, domains.labels, 15) >= 0.98
-    single = crystal_image("honeycomb", (256, 256), rotation_deg=17, drift=3, seed=8).image
+    single = crystal_image(
+        "honeycomb", (256, 256), rotation_deg=17, recording=Recording(drift=3), seed=8
+    ).image
     assert find_domains(single, method="one-class").n_domains == 1
 
 
@@ -196,7 +206,9 @@ def test_merged_domains_are_numbered_by_their_size():
     y, x = np.mgrid[:300, :300]
     labels = np.where(x < 120, 0, np.where(y < 150, 1, 2))
     crystals = [
-        crystal_image(crystal, (300, 300), spacing=9, rotation_deg=turn, snr=20, seed=4).image
+        crystal_image(
+            crystal, (300, 300), spacing=9, rotation_deg=turn, recording=Recording(snr=20), seed=4
+        ).image
         for crystal, turn in (("perovskite", 5), ("hexagonal", 3), ("hexagonal", 31))
     ]
     image = np.choose(labels, crystals)

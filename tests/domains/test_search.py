@@ -11,14 +11,16 @@ from stemlib.domains import find as domains
 from stemlib.domains.clustering import SegmentGrid
 from stemlib.domains.search import Division, _without_amorphous, one_blas_thread
 from stemlib.domains.windows import cut_segments, working_image
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import Recording, crystal_image
 from stemlib.synthetic.imaging import speckle
 
 SIDE = 256
 
 
 def crystal(turn):
-    return crystal_image("square", (SIDE, SIDE), spacing=9, rotation_deg=turn, snr=15, seed=2).image
+    return crystal_image(
+        "square", (SIDE, SIDE), spacing=9, rotation_deg=turn, recording=Recording(snr=15), seed=2
+    ).image
 
 
 def number_of_domains(image, monkeypatch, ratio):

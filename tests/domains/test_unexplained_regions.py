@@ -5,14 +5,16 @@ import numpy as np
 from stemlib.domains.distances import depth_in
 from stemlib.domains.unexplained_regions import _deepest, with_reflections_of_gaps
 from stemlib.domains.windows import working_image
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import Recording, crystal_image
 
 SHAPE = 200, 240
 Y, X = np.mgrid[: SHAPE[0], : SHAPE[1]]
 
 
 def crystal(turn):
-    return crystal_image("square", SHAPE, spacing=9, rotation_deg=turn, snr=25, seed=1).image
+    return crystal_image(
+        "square", SHAPE, spacing=9, rotation_deg=turn, recording=Recording(snr=25), seed=1
+    ).image
 
 
 def work_with_a_grain(grain):

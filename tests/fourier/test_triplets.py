@@ -7,11 +7,13 @@ import numpy as np
 
 from stemlib.domains.windows import cut_segments, patterson_features, working_image
 from stemlib.fourier.triplets import find_triplets, triplet_features
-from stemlib.synthetic import Crystal, crystal_image, named_crystal
+from stemlib.synthetic import Crystal, Recording, crystal_image, named_crystal
 
 
 def working(crystal, roll=(0, 0)):
-    image = crystal_image(crystal, (200, 200), spacing=10, rotation_deg=13, snr=200, seed=1).image
+    image = crystal_image(
+        crystal, (200, 200), spacing=10, rotation_deg=13, recording=Recording(snr=200), seed=1
+    ).image
     image = np.roll(image, roll, axis=(0, 1))[:160, :160]
     return working_image(image, np.ones(image.shape, bool))
 

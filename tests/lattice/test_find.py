@@ -4,7 +4,7 @@ import pytest
 import stemlib
 from stemlib.lattice.cells import fit_gradient
 from stemlib.lattice.unit_cell import reduce_cell, sublattices, superlattices
-from stemlib.synthetic import crystal_image, random_crystal, render_columns
+from stemlib.synthetic import PointDefects, Recording, crystal_image, random_crystal, render_columns
 from stemlib.synthetic.crystals import Crystal, lattice_points, named_crystal
 
 
@@ -29,7 +29,15 @@ def assert_same(lattice, truth, *, length=0.002, angle=0.2):
 def perovskite(share, *, seed, shape=(256, 256), vacancies=0.0):
     """SrTiO3 [001], whose second column has this share of the first one's intensity."""
     crystal = Crystal(np.eye(2) * np.sqrt(2), np.array([[0, 0], [0.5, 0.5]]), np.array([1.0, share]))
-    return crystal_image(crystal, shape, spacing=8, rotation_deg=12, snr=10, vacancies=vacancies, seed=seed)
+    return crystal_image(
+        crystal,
+        shape,
+        spacing=8,
+        rotation_deg=12,
+        defects=PointDefects(vacancies=vacancies),
+        recording=Recording(snr=10),
+        seed=seed,
+    )
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -43,9 +51,8 @@ def test_the_cells_of_random_crystals_are_found(seed):
         (side, side),
         spacing=spacing,
         rotation_deg=rng.uniform(0, 360),
-        snr=rng.uniform(8, 40),
-        vacancies=0.03,
-        jitter=0.02 * spacing,
+        defects=PointDefects(vacancies=0.03),
+        recording=Recording(snr=rng.uniform(8, 40), jitter=0.02 * spacing),
         seed=rng,
     )
     assert_same(stemlib.find_lattice(scene.image), scene.translations, length=0.006, angle=0.5)
@@ -60,9 +67,8 @@ def test_sheared_and_jittered_images_are_measured_exactly(name):
         (384, 384),
         spacing=9,
         rotation_deg=21,
-        shear=((0, 0.01), (0, 0)),
-        jitter=0.3,
-        vacancies=0.02,
+        defects=PointDefects(vacancies=0.02),
+        recording=Recording(shear=((0, 0.01), (0, 0)), jitter=0.3),
         seed=2,
     )
     assert_same(stemlib.find_lattice(scene.image), scene.translations)
@@ -105,7 +111,9 @@ def test_a_difference_of_five_standard_errors_is_seen():
 @pytest.mark.parametrize("mixed", [0.3, 0.8])
 def test_random_occupation_is_no_superstructure(mixed):
     for seed in range(3):
-        scene = crystal_image("honeycomb", (320, 320), spacing=8, rotation_deg=8, mixed=mixed, seed=seed)
+        scene = crystal_image(
+            "honeycomb", (320, 320), spacing=8, rotation_deg=8, defects=PointDefects(mixed=mixed), seed=seed
+        )
         assert_same(stemlib.find_lattice(scene.image), scene.translations)
 
 
@@ -122,7 +130,12 @@ def test_the_stated_errors_are_those_made():
     pulls = []
     for seed in range(8):
         scene = crystal_image(
-            "honeycomb", (200, 200), spacing=8, rotation_deg=11 * seed, jitter=0.3, snr=12, seed=seed
+            "honeycomb",
+            (200, 200),
+            spacing=8,
+            rotation_deg=11 * seed,
+            recording=Recording(jitter=0.3, snr=12),
+            seed=seed,
         )
         lattice = stemlib.find_lattice(scene.image)
         truth = steps_between(lattice, scene.translations) @ scene.translations
@@ -133,7 +146,7 @@ def test_the_stated_errors_are_those_made():
 def test_displacements_by_drift_are_measured():
     still, drifted = (
         stemlib.find_lattice(
-            crystal_image("square", (300, 300), spacing=9, drift=drift, seed=4).image
+            crystal_image("square", (300, 300), spacing=9, recording=Recording(drift=drift), seed=4).image
         ).distortion
         for drift in (0.0, 1.5)
     )
@@ -143,7 +156,14 @@ def test_displacements_by_drift_are_measured():
 
 
 def test_lattice_points_follow_the_columns_of_a_drifted_image():
-    scene = crystal_image("square", (300, 300), spacing=9, drift=1.5, vacancies=0.02, seed=4)
+    scene = crystal_image(
+        "square",
+        (300, 300),
+        spacing=9,
+        defects=PointDefects(vacancies=0.02),
+        recording=Recording(drift=1.5),
+        seed=4,
+    )
     lattice = stemlib.find_lattice(scene.image)
     columns = scene.columns[["y", "x"]].to_numpy()
     errors = {}
@@ -186,7 +206,13 @@ def test_vacuum_contamination_and_background_do_no_harm():
     y, x = np.mgrid[:320, :320]
     film = 3 * np.exp(-((y - 200) ** 2 + (x - 220) ** 2) / 3000) + 0.003 * x
     scene = crystal_image(
-        "perovskite", (320, 320), spacing=9, rotation_deg=17, film=film, crystalline=x + 0.5 * y > 150, seed=8
+        "perovskite",
+        (320, 320),
+        spacing=9,
+        rotation_deg=17,
+        crystalline=x + 0.5 * y > 150,
+        recording=Recording(film=film),
+        seed=8,
     )
     assert_same(stemlib.find_lattice(scene.image), scene.translations, length=0.003)
 

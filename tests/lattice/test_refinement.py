@@ -8,7 +8,7 @@ import stemlib
 from stemlib.fourier.reflections import Reflections
 from stemlib.lattice.refinement import NoLatticeError, largest_grain
 from stemlib.lattice.unit_cell import find_cell
-from stemlib.synthetic import crystal_image, loop_micrograph, render_columns
+from stemlib.synthetic import PointDefects, Recording, crystal_image, loop_micrograph, render_columns
 
 
 def nothing_periodic():
@@ -57,7 +57,9 @@ def test_a_line_of_displaced_columns_does_not_hide_the_lattice(spacing, moved):
 
 
 def test_an_image_with_hardly_a_whole_cell_is_refused():
-    image = crystal_image("graphene", (200, 200), spacing=9, vacancies=0.01, seed=1).image
+    image = crystal_image(
+        "graphene", (200, 200), spacing=9, defects=PointDefects(vacancies=0.01), seed=1
+    ).image
     with pytest.raises(ValueError, match="about four cells across"):
         stemlib.find_lattice(image[:40])
 
@@ -69,7 +71,7 @@ def test_reflections_that_are_nowhere_in_phase_give_no_cell():
 
 
 def test_a_grain_with_few_cells_alike_is_refused():
-    scene = crystal_image("square", (64, 64), spacing=10, snr=1e3, seed=0)
+    scene = crystal_image("square", (64, 64), spacing=10, recording=Recording(snr=1e3), seed=0)
     grain = largest_grain(scene.image, np.ones(scene.image.shape, bool))
     samples = grain.samples()
     samples.cells, samples.values = samples.cells[:11], samples.values[:11]

@@ -8,7 +8,7 @@ import torch
 
 from stemlib.columns.network import PEAK_SIGMA, load_column_network, standardised
 from stemlib.columns.spacing import find_spacing
-from stemlib.synthetic import crystal_image, render_columns
+from stemlib.synthetic import Recording, crystal_image, render_columns
 from stemlib.training.column_card import CLEAR, choose, held_back_scene, release_columns
 from stemlib.training.column_scenes import training_example
 from stemlib.training.columns import train_columns
@@ -49,7 +49,12 @@ def test_training_depends_on_the_seed_alone():
 def plain_example(rng, size):
     """Bright columns on a dark ground: what a small network learns in a few steps."""
     scene = crystal_image(
-        "square", (size, size), spacing=8, rotation_deg=rng.uniform(0, 90), snr=50, seed=rng
+        "square",
+        (size, size),
+        spacing=8,
+        rotation_deg=rng.uniform(0, 90),
+        recording=Recording(snr=50),
+        seed=rng,
     )
     places = scene.columns[["y", "x"]].to_numpy()
     target = render_columns(places, np.ones(len(places)), (size, size), PEAK_SIGMA)

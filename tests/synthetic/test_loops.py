@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from stemlib.synthetic import loop_micrograph
+from stemlib.synthetic import OtherDefects, loop_micrograph
+
+NOTHING = OtherDefects(n_black_dots=0, n_edge_on=0, n_lines=0, precipitate=False)
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +23,10 @@ def test_same_seed_same_scene_and_other_seed_other_scene(scene):
     assert not np.array_equal(loop_micrograph((700, 900), n_loops=30, seed=5).image, scene.image)
 
 
-def test_draws_as_many_of_each_as_asked():
-    scene = loop_micrograph((400, 300), n_loops=5, n_black_dots=7, n_edge_on=3, n_lines=2, seed=0)
+def test_there_are_as_many_of_each_as_asked():
+    scene = loop_micrograph(
+        (400, 300), n_loops=5, others=OtherDefects(n_black_dots=7, n_edge_on=3, n_lines=2), seed=0
+    )
     assert scene.image.shape == (400, 300) and scene.image.dtype == np.uint8
     assert len(scene.loops) == 5
     assert scene.other["kind"].value_counts().to_dict() == {
@@ -31,9 +35,7 @@ def test_draws_as_many_of_each_as_asked():
         "line": 2,
         "precipitate": 1,
     }
-    empty = loop_micrograph(
-        (100, 100), n_loops=0, n_black_dots=0, n_edge_on=0, n_lines=0, precipitate=False, seed=0
-    )
+    empty = loop_micrograph((100, 100), n_loops=0, others=NOTHING, seed=0)
     assert len(empty.loops) == 0 and len(empty.other) == 0
     assert {"y", "x", "major", "minor", "angle_deg", "top", "left", "bottom", "right"} <= set(empty.loops)
 
@@ -54,9 +56,7 @@ def test_truth_is_consistent(scene):
 
 
 def test_rings_are_dark_where_the_truth_says():
-    scene = loop_micrograph(
-        n_loops=40, n_black_dots=0, n_edge_on=0, n_lines=0, precipitate=False, noise=0, seed=2
-    )
+    scene = loop_micrograph(n_loops=40, others=NOTHING, noise=0, seed=2)
     smooth = gaussian_filter(scene.image.astype(float), 1)
     darker = []
     for loop in scene.loops[~scene.loops["touches_edge"] & (scene.loops["contrast"] == "ring")].itertuples():
@@ -104,11 +104,17 @@ def test_is_quick():
     assert time.process_time() - start < 1.0
 
 
+def test_bad_counts_of_other_defects_are_named():
+    with pytest.raises(TypeError, match="n_lines must be a whole number"):
+        OtherDefects(n_lines=1.5)
+    with pytest.raises(ValueError, match="n_black_dots=-1 must not be negative"):
+        OtherDefects(n_black_dots=-1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"n_loops": -1}, ValueError, "n_loops=-1 must not be negative"),
-        ({"n_lines": 1.5}, TypeError, "n_lines must be a whole number"),
         ({"shape": (20, 200)}, ValueError, r"shape=\(20, 200\) must be at least 64 x 64"),
         ({"shape": 200}, TypeError, "shape must be two whole numbers"),
         ({"noise": -1}, ValueError, "noise=-1"),

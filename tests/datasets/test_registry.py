@@ -9,13 +9,17 @@ import pandas as pd
 import pytest
 
 from stemlib import datasets
-from stemlib.datasets import registry
+from stemlib.datasets import registry, subsets
 
 PATHS = [
     "fecral-loops/images/BF X500K, 05 (3).jpg",
     "fecral-loops/testimages.txt",
     "316l-loops/samples/marat.png",
 ]
+
+
+# Nothing listens at the discard port.
+NO_SERVER = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def small_registry(monkeypatch, tmp_path):
 def server(small_registry, monkeypatch):
     """A server that has every file of the small registry; `answers` may be changed, `asked` records."""
     answers = {
-        "/" + datasets.public_address(path, base_url="x:/").removeprefix("x:/").lstrip("/"): content
+        urllib.parse.urlsplit(registry.public_address(path)).path: content
         for path, content in small_registry.items()
     }
     asked = []
@@ -107,9 +111,10 @@ def test_registry_agrees_with_the_local_folder_file_by_file(real_data):
         assert datasets.fetch(path).stat().st_size == ours.loc[path, "bytes"]
 
 
-def test_address_is_percent_encoded_and_decodes_to_the_source():
+def test_address_is_percent_encoded_and_decodes_to_the_source(monkeypatch):
+    monkeypatch.setenv("STEMLIB_BASE_URL", "http://host/")
     for path in datasets.load_registry()["path"]:
-        address = datasets.public_address(path, base_url="http://host/")
+        address = registry.public_address(path)
         assert not set(address) & set(" ,()[]'\"")
         row = datasets.load_registry().loc[path]
         decoded = urllib.parse.unquote(urllib.parse.urlsplit(address).path)
@@ -175,9 +180,10 @@ def test_file_that_the_server_lacks_names_file_and_remedy(server, tmp_path):
     assert files_under(tmp_path) == []
 
 
-def test_no_server_names_file_and_remedy(small_registry):
+def test_no_server_names_file_and_remedy(small_registry, monkeypatch):
+    monkeypatch.setenv("STEMLIB_BASE_URL", NO_SERVER)
     with pytest.raises(FileNotFoundError, match=r"testimages\.txt .*no server answered.*set STEMLIB_DATA"):
-        datasets.fetch(PATHS[1], base_url="http://127.0.0.1:9", timeout_s=2)
+        datasets.fetch(PATHS[1], timeout_s=2)
 
 
 def test_offline_never_asks(server, monkeypatch):
@@ -202,10 +208,11 @@ def test_unknown_path_suggests_the_nearest():
 def test_converted_file_is_not_downloaded(monkeypatch, tmp_path):
     monkeypatch.delenv("STEMLIB_DATA", raising=False)
     monkeypatch.setenv("STEMLIB_CACHE", str(tmp_path))
+    monkeypatch.setenv("STEMLIB_BASE_URL", NO_SERVER)
     table = datasets.load_registry()
     path = table.index[table["converted"]][0]
     with pytest.raises(FileNotFoundError, match="was converted from its source"):
-        datasets.fetch(path, base_url="http://127.0.0.1:9")
+        datasets.fetch(path)
 
 
 def test_fetch_all_counts_what_is_there_and_reports_progress(server):
@@ -218,12 +225,13 @@ def test_fetch_all_counts_what_is_there_and_reports_progress(server):
 
 
 def test_fetch_all_gives_up_at_once_without_a_server(small_registry, monkeypatch):
+    monkeypatch.setenv("STEMLIB_BASE_URL", NO_SERVER)
     tried = []
     true_download = registry.download
     monkeypatch.setattr(
         registry, "download", lambda row, *rest: tried.append(row["path"]) or true_download(row, *rest)
     )
-    assert datasets.fetch_all("fecral-loops", timeout_s=0.5, base_url="http://127.0.0.1:9") == 0
+    assert datasets.fetch_all("fecral-loops", timeout_s=0.5) == 0
     assert len(tried) == 1
 
 
@@ -236,9 +244,9 @@ def test_fetch_all_with_a_silent_server_takes_no_longer_than_its_timeout(server,
 
 
 def test_subsets_hold_images_and_their_labels():
-    paths = datasets.subset_paths("six")
+    paths = subsets.paths_of("six")
     assert sum("/images/" in path for path in paths) == 6
     assert sum("/boxes_a/" in path for path in paths) == 6
-    assert len(datasets.subset_paths("wse2-cr")) == 3
+    assert len(subsets.paths_of("wse2-cr")) == 3
     with pytest.raises(ValueError, match="subset='seven' is unknown"):
-        datasets.subset_paths("seven")
+        subsets.paths_of("seven")

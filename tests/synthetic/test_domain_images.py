@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from stemlib.synthetic import domain_image
+from stemlib.synthetic import DarkField, domain_image
 from stemlib.synthetic.domain_layouts import LAYOUTS
 
 PIXEL = 0.02
@@ -44,7 +44,9 @@ def test_labels_boundaries_and_number_agree(name):
 
 
 def test_twins_of_zirconia_mirror_the_monoclinic_angle():
-    scene = domain_image("zirconia-twin", (512, 512), rotation_deg=0, jitter_nm=0, seed=1)
+    scene = domain_image(
+        "zirconia-twin", (512, 512), rotation_deg=0, recording=DarkField(jitter_nm=0), seed=1
+    )
     # c is along the boundary, a 9.2 degrees to either side of its normal.
     for label, angle in ((0, 99.23), (1, 80.77)):
         inside = binary_erosion(scene.labels == label, iterations=30)
@@ -71,8 +73,7 @@ def test_an_inclined_boundary_shows_both_twins_in_a_band():
             (400, 400),
             rotation_deg=0,
             boundary_tilt_deg=tilt,
-            jitter_nm=0,
-            dose_per_nm2=1e9,
+            recording=DarkField(jitter_nm=0, dose_per_nm2=1e9),
             seed=5,
         )
         for tilt in (0, 45)
@@ -88,7 +89,13 @@ def test_an_inclined_boundary_shows_both_twins_in_a_band():
 
 
 def test_inversion_twins_swap_their_sublattices():
-    scene = domain_image("inversion-twins", (256, 256), rotation_deg=0, jitter_nm=0, dose_per_nm2=1e9, seed=0)
+    scene = domain_image(
+        "inversion-twins",
+        (256, 256),
+        rotation_deg=0,
+        recording=DarkField(jitter_nm=0, dose_per_nm2=1e9),
+        seed=0,
+    )
     inside = [binary_erosion(scene.labels == k, iterations=20) for k in (0, 1)]
     both = scene.image[::-1, ::-1]
     a = scene.cell_edge * np.array([0, 1])
@@ -101,7 +108,7 @@ def test_inversion_twins_swap_their_sublattices():
 
 
 def test_layers_of_llto_run_at_right_angles():
-    scene = domain_image("90-degree", (400, 400), rotation_deg=0, jitter_nm=0, seed=0)
+    scene = domain_image("90-degree", (400, 400), rotation_deg=0, recording=DarkField(jitter_nm=0), seed=0)
     for label, angle in ((0, 90), (1, 0)):
         inside = binary_erosion(scene.labels == label, iterations=10)
         assert shows(scene.image, vector(0.775, angle), inside) > 0.8
@@ -111,7 +118,12 @@ def test_layers_of_llto_run_at_right_angles():
 
 def test_drift_bends_image_and_map_alike():
     straight, bent = (
-        domain_image("three-phases", (300, 300), drift_nm=drift, jitter_nm=0, dose_per_nm2=1e9, seed=3)
+        domain_image(
+            "three-phases",
+            (300, 300),
+            recording=DarkField(drift_nm=drift, jitter_nm=0, dose_per_nm2=1e9),
+            seed=3,
+        )
         for drift in (0, 0.3)
     )
     vacuum = [binary_erosion(scene.labels < 0, iterations=7, border_value=1) for scene in (straight, bent)]
@@ -124,7 +136,9 @@ def test_drift_bends_image_and_map_alike():
 
 
 def test_phases_are_as_bright_as_their_atoms_say():
-    scene = domain_image("three-phases", (300, 300), jitter_nm=0, dose_per_nm2=1e10, seed=3)
+    scene = domain_image(
+        "three-phases", (300, 300), recording=DarkField(jitter_nm=0, dose_per_nm2=1e10), seed=3
+    )
     sheet, _, bilayer = (scene.image[binary_erosion(scene.labels == k, iterations=8)].max() for k in range(3))
     background = scene.image[binary_erosion(scene.labels < 0, iterations=12)].mean()
     expected = (42**1.7 + 2 * 52**1.7) / 74**1.7
@@ -133,13 +147,13 @@ def test_phases_are_as_bright_as_their_atoms_say():
 
 @pytest.mark.parametrize(("name", "seed"), [("grain-boundary", 9), ("two-phases", 3), ("two-phases", 13)])
 def test_columns_of_two_crystals_do_not_fall_on_each_other(name, seed):
-    scene = domain_image(name, (200, 200), jitter_nm=0, dose_per_nm2=1e10, seed=seed)
+    scene = domain_image(name, (200, 200), recording=DarkField(jitter_nm=0, dose_per_nm2=1e10), seed=seed)
     assert scene.image.max() < 1
 
 
 def test_support_and_contamination_add_intensity():
     clean, covered, dirty = (
-        domain_image("zirconia-twin", (200, 200), dose_per_nm2=1e9, seed=6, **more)
+        domain_image("zirconia-twin", (200, 200), recording=DarkField(dose_per_nm2=1e9, **more), seed=6)
         for more in ({}, {"support_nm": 20.0}, {"contamination": 0.3})
     )
     outside = clean.labels < 0
@@ -148,7 +162,10 @@ def test_support_and_contamination_add_intensity():
 
 
 def test_fifty_single_crystals_differ():
-    scenes = [domain_image("single", (64, 64), drift_nm=0.05, contamination=0.1, seed=k) for k in range(50)]
+    scenes = [
+        domain_image("single", (64, 64), recording=DarkField(drift_nm=0.05, contamination=0.1), seed=k)
+        for k in range(50)
+    ]
     assert len({scene.image.tobytes() for scene in scenes}) == 50
     assert {scene.n_domains for scene in scenes} == {1}
     assert len({round(scene.cell_edge) for scene in scenes}) > 4
@@ -162,7 +179,12 @@ def test_same_seed_same_scene():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"name": "salt"}, "name='salt'.*stacking"), ({"boundary_tilt_deg": 80}, "boundary_tilt_deg=80")],
+    [
+        ({"name": "salt"}, "name='salt'.*stacking"),
+        ({"boundary_tilt_deg": 80}, "boundary_tilt_deg=80"),
+        ({"pixel_size_nm": 0}, "pixel_size_nm=0"),
+        ({"recording": DarkField(shear=((0, 0.01), (0, 0)))}, "recording.shear=.* must be zero"),
+    ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -170,7 +192,13 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_a_twin_of_cadmium_telluride_is_the_crystal_seen_in_a_mirror():
-    scene = domain_image("sphalerite-twin", (400, 400), rotation_deg=0, jitter_nm=0, dose_per_nm2=1e9, seed=1)
+    scene = domain_image(
+        "sphalerite-twin",
+        (400, 400),
+        rotation_deg=0,
+        recording=DarkField(jitter_nm=0, dose_per_nm2=1e9),
+        seed=1,
+    )
     (boundary,) = scene.boundaries
     assert np.ptp(boundary[:, 0]) < 1e-6
     # The third of the repeat along [11-2] by which the next (111) layer lies aside, and a layer.
@@ -185,7 +213,13 @@ def test_a_twin_of_cadmium_telluride_is_the_crystal_seen_in_a_mirror():
 
 
 def test_beyond_a_stacking_fault_the_crystal_is_shifted_not_turned():
-    scene = domain_image("stacking-faults", (400, 400), rotation_deg=0, jitter_nm=0, dose_per_nm2=1e9, seed=3)
+    scene = domain_image(
+        "stacking-faults",
+        (400, 400),
+        rotation_deg=0,
+        recording=DarkField(jitter_nm=0, dose_per_nm2=1e9),
+        seed=3,
+    )
     assert scene.boundaries == []
     assert len(scene.faults) > 0
     aside, layer = 0.6482 / np.sqrt(6) / 2 / PIXEL, 0.6482 / np.sqrt(3) / PIXEL
@@ -200,7 +234,13 @@ def test_beyond_a_stacking_fault_the_crystal_is_shifted_not_turned():
 
 
 def test_layers_beyond_a_lamella_are_in_antiphase():
-    scene = domain_image("ordered-lamella", (400, 400), rotation_deg=0, jitter_nm=0, dose_per_nm2=1e9, seed=0)
+    scene = domain_image(
+        "ordered-lamella",
+        (400, 400),
+        rotation_deg=0,
+        recording=DarkField(jitter_nm=0, dose_per_nm2=1e9),
+        seed=0,
+    )
     lamella = binary_erosion(scene.labels == 1, iterations=12)
     outside = binary_erosion(scene.labels == 0, iterations=12)
     # Half a repeat leads from rich layers to poor ones: along y outside the lamella, along x in it.

@@ -75,6 +75,12 @@ def test_size_differences_without_images_vary_with_the_objects():
         agreement.compare_sizes(one, other.assign(image="a"))
 
 
+def test_no_objects_in_any_image_have_no_differences():
+    none = pd.DataFrame({"diameter": [], "image": []})
+    result = agreement.compare_sizes(none, none)
+    assert np.isnan(list(result.values())).all()
+
+
 def test_axes_of_matched_loops():
     truth = _squares([[50, 50], [150, 150], [250, 250], [350, 350]])
     found = truth[[2, 0, 1]]

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import points_in_poly
 
 from stemlib import datasets, read
-from stemlib.datasets import atomic, drawings, registry
+from stemlib.datasets import atomic, registry, subsets
 
 LABELLED = ["wse2-ti/adf1", "wse2-ti/adf2", "wse2-cr", "mose2-40kv", "ws2te2-edge"]
 
@@ -71,7 +71,7 @@ def test_an_image_is_available_only_with_its_labels(small_set, tmp_path):
 
 
 def test_the_whole_set_is_a_subset_that_can_be_fetched(small_set):
-    paths = datasets.subset_paths("atomic")
+    paths = subsets.paths_of("atomic")
     assert len(paths) == len(set(paths)) == 17
     small_set()
     assert len(datasets.available("atomic")) == datasets.fetch_all("atomic") == 4
@@ -156,7 +156,10 @@ def test_a_mark_is_the_mean_of_both_drawings_and_as_sure_as_the_less_sure_of_the
         {"kind": "missing", "first": None, "second": [5, 6, "sure"]},
     ]
     content = {"images": {"mose2-40kv": {"how": "", "undecided": [], "marks": marks}}}
-    monkeypatch.setattr(drawings, "_drawn", lambda file: content)
+    packaged = registry.packaged
+    monkeypatch.setattr(
+        registry, "packaged", lambda file: content if file == "vacancies.json" else packaged(file)
+    )
     both, once = datasets.drawn_vacancies("mose2-40kv")["marks"].to_dict("records")
     assert (both["y"], both["x"], both["certainty"], both["drawings"]) == (11, 20, "likely", 2)
     assert both["drawing_error_px"] == 2

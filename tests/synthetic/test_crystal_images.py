@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from stemlib.synthetic import Imaging, crystal_image, named_crystal, random_crystal, record, render_columns
+from stemlib.synthetic import (
+    Imaging,
+    PointDefects,
+    Recording,
+    crystal_image,
+    named_crystal,
+    random_crystal,
+    record,
+    render_columns,
+)
 from stemlib.synthetic.crystals import NAMES, lattice_points
 
 
@@ -76,8 +85,15 @@ def test_stated_noise_is_that_of_a_matched_filter():
     assert np.std(answers) == pytest.approx(np.mean(noises), rel=0.08)
 
 
-def test_crystal_image_states_what_it_drew():
-    scene = crystal_image("perovskite", (200, 200), spacing=10, vacancies=0.1, displaced=0.1, snr=40, seed=1)
+def test_crystal_image_states_what_is_in_it():
+    scene = crystal_image(
+        "perovskite",
+        (200, 200),
+        spacing=10,
+        defects=PointDefects(vacancies=0.1, displaced=0.1),
+        recording=Recording(snr=40),
+        seed=1,
+    )
     total = len(scene.columns) + len(scene.missing)
     assert len(scene.missing) / total == pytest.approx(0.1, abs=0.03)
     assert (scene.columns["displaced"] > 0).mean() == pytest.approx(0.1, abs=0.035)
@@ -95,7 +111,7 @@ def test_crystal_image_states_what_it_drew():
 
 def test_shear_moves_translations_and_columns_alike():
     shear = ((0.0, 0.0), (0.05, 0.01))
-    scene = crystal_image("square", (100, 100), spacing=10, shear=shear, seed=2)
+    scene = crystal_image("square", (100, 100), spacing=10, recording=Recording(shear=shear), seed=2)
     np.testing.assert_allclose(scene.translations, [[0, 10.1], [10, 0.5]])
     steps = np.linalg.solve(
         scene.translations.T, (scene.columns[["y", "x"]] - scene.columns[["y", "x"]].iloc[0]).T
@@ -111,6 +127,13 @@ def test_vacuum_holds_no_columns():
     assert scene.columns["x"].max() > 40
 
 
+def test_a_displacement_in_nm_needs_a_scale():
+    with pytest.raises(ValueError, match="displacement_nm=0.1 needs an image with a scale"):
+        crystal_image("square", (40, 40), defects=PointDefects(displaced=0.1, displacement_nm=0.1), seed=0)
+
+
 def test_same_seed_same_image():
-    first, second = (crystal_image("kagome", (40, 40), vacancies=0.1, seed=5).image for _ in range(2))
+    first, second = (
+        crystal_image("kagome", (40, 40), defects=PointDefects(vacancies=0.1), seed=5).image for _ in range(2)
+    )
     np.testing.assert_array_equal(first, second)
