@@ -14,9 +14,7 @@ import stemlib
 from stemlib import plot
 from stemlib.agreement import size_statistics
 from stemlib.io.files import write_atomically
-from stemlib.plot.columns import ColumnPanel, columns_figure
-from stemlib.plot.defects import DefectPanel, defects_figure
-from stemlib.plot.domains import DomainPanel, domains_figure
+from stemlib.plot import ColumnPanel, DefectPanel, DomainPanel, panels_figure
 from stemlib.synthetic import PointDefects, Recording, crystal_image, domain_image, loop_micrograph
 
 
@@ -108,7 +106,7 @@ def _columns(micrograph, name, settings):
         {"name": "columns", "value": len(found.table), "unit": ""},
         _length("nearest-neighbour distance", found.spacing, found.pixel_size_nm),
     ]
-    return Findings(columns_figure(panels, columns=2, panel_width=5.4), results, found.table, found.to_csv)
+    return Findings(panels_figure(panels, columns=2, panel_width=5.4), results, found.table, found.to_csv)
 
 
 def _lattice(micrograph, name, settings):
@@ -135,7 +133,7 @@ def _defects(micrograph, name, settings):
         {"name": f"defects, {kind}", "value": int(count), "unit": ""}
         for kind, count in found.table["kind"].value_counts().items()
     ]
-    return Findings(defects_figure([panel], columns=1, panel_width=8), results, found.table, found.to_csv)
+    return Findings(panels_figure([panel], columns=1, panel_width=8), results, found.table, found.to_csv)
 
 
 def _domains(micrograph, name, settings):
@@ -148,7 +146,7 @@ def _domains(micrograph, name, settings):
         {"name": "domains", "value": found.n_domains, "unit": ""},
         {"name": "undecided share of the image", "value": float((found.labels < 0).mean()), "unit": ""},
     ]
-    figure = domains_figure([panel], columns=1, panel_width=8)
+    figure = panels_figure([panel], columns=1, panel_width=8)
     return Findings(figure, results, found.table, found.to_csv)
 
 

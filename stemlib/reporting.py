@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stemlib.io.files import write_atomically
+from stemlib.plot import mark_simulated
 
 _PACKAGES = (
     "stemlib",
@@ -25,7 +26,6 @@ _PACKAGES = (
     "matplotlib",
 )
 _RESULT_KEYS = {"name", "value", "unit", "low", "high", "published"}
-_MARK = "SYNTHETIC DATA"
 
 
 def write_figure(
@@ -47,7 +47,7 @@ def write_figure(
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-        Where `synthetic` is true, "SYNTHETIC DATA" is written across it.
+        Where `synthetic` is true, it gets the label "simulated" at its rim.
     name : str
         Letters, digits, dots and hyphens, with the image set at its end: ``"loop-detection-six"``.
     output_folder : str or pathlib.Path
@@ -123,7 +123,7 @@ def write_figure(
                 f"name is {name!r}, but {numbers} holds numbers of real micrographs: "
                 "write synthetic ones to another folder or under another name"
             )
-        _mark(figure)
+        mark_simulated(figure)
     text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(picture, lambda path: figure.savefig(path, dpi=dpi))
     write_atomically(numbers, text)
@@ -205,12 +205,3 @@ def _plain(value):
     if isinstance(value, np.generic):
         value = value.item()
     return None if value is pd.NA or value is pd.NaT or value != value else value
-
-
-def _mark(figure):
-    # A notebook may write one figure twice; one mark is enough.
-    if any(text.get_gid() == _MARK for text in figure.texts):
-        return
-    figure.text(
-        0.5, 0.5, _MARK, gid=_MARK, ha="center", va="center", rotation=30, fontsize=40, color="red", alpha=0.4
-    )  # fmt: skip

@@ -50,11 +50,11 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
 def test_synthetic_figures_are_marked_once_and_real_ones_never(tmp_path):
     figure = Figure()
     write(tmp_path, "real", figure)
-    assert not figure.texts
+    assert not figure.legends
     plain = (tmp_path / "real.png").read_bytes()
     for _ in range(2):
         _, numbers = write(tmp_path, "loop-detection-synthetic", figure, synthetic=True)
-    assert [text.get_text() for text in figure.texts] == ["SYNTHETIC DATA"]
+    assert [text.get_text() for legend in figure.legends for text in legend.get_texts()] == ["simulated"]
     assert (tmp_path / "loop-detection-synthetic.png").read_bytes() != plain
     assert load_figure_json(numbers)["synthetic"] is True
 

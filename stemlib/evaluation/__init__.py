@@ -37,6 +37,7 @@ from stemlib.evaluation.drawn_defects import (
     judge_defects,
     perfect_crystal_table,
 )
+from stemlib.evaluation.panels import column_panel, defect_panel, domain_panel, loop_panel
 from stemlib.evaluation.provenance import (
     credit,
     data_checksums,
@@ -62,12 +63,15 @@ __all__ = [
     "axis_pairs",
     "axis_table",
     "candidate_curve",
+    "column_panel",
     "column_score_table",
     "compare_methods",
     "credit",
     "data_checksums",
+    "defect_panel",
     "defect_score_table",
     "density_table",
+    "domain_panel",
     "domain_score",
     "domain_score_table",
     "draw_mowte2",
@@ -88,6 +92,7 @@ __all__ = [
     "load_domain_cases",
     "load_steel_cases",
     "longer_side_table",
+    "loop_panel",
     "machine_boxes",
     "match_cases",
     "match_column_cases",

@@ -1,24 +1,37 @@
 """Every figure's drawing: tables and arrays in, a matplotlib Figure out, nothing written and nothing shown."""
 
-from stemlib.plot.agreement import candidate_figure, people_figure, score_figure
-from stemlib.plot.column_training import column_training_figure
+from stemlib.plot.atomic_scores import dose_figure, position_error_figure, ranking_figure, twin_figure
+from stemlib.plot.columns import ColumnPanel
+from stemlib.plot.defects import DefectPanel
+from stemlib.plot.domains import DomainPanel
 from stemlib.plot.lattice import lattice_figure
-from stemlib.plot.overlays import Panel, loops_figure, overlay_figure
-from stemlib.plot.sizes import axes_figure, sizes_figure
-from stemlib.plot.style import title
-from stemlib.plot.training import training_figure
+from stemlib.plot.loop_scores import candidate_figure, people_figure, score_figure
+from stemlib.plot.loop_sizes import axes_figure, sizes_figure
+from stemlib.plot.loops import LoopPanel, loops_figure
+from stemlib.plot.panels import Panel, panels_figure
+from stemlib.plot.style import mark_simulated, title
+from stemlib.plot.training import column_training_figure, training_figure
 
 __all__ = [
+    "ColumnPanel",
+    "DefectPanel",
+    "DomainPanel",
+    "LoopPanel",
     "Panel",
     "axes_figure",
     "candidate_figure",
     "column_training_figure",
+    "dose_figure",
     "lattice_figure",
     "loops_figure",
-    "overlay_figure",
+    "mark_simulated",
+    "panels_figure",
     "people_figure",
+    "position_error_figure",
+    "ranking_figure",
     "score_figure",
     "sizes_figure",
     "title",
     "training_figure",
+    "twin_figure",
 ]

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from stemlib.plot import style
-from stemlib.plot.panels import show_image
+from stemlib.plot.panels import show_image, square_around, start_image
 
 _MOST_AVERAGED = 400  # cells: more do not make the picture any smoother
 _MOST_ARROWS = 20  # along a side
@@ -30,23 +30,21 @@ def lattice_figure(image, lattice, *, name="", across=8.0):
     Examples
     --------
     >>> import stemlib
-    >>> image = stemlib.synthetic.crystal_image("square", (128, 128), spacing=9.5, seed=0).image
+    >>> from stemlib.synthetic import crystal_image
+    >>> image = crystal_image("square", (128, 128), spacing=9.5, seed=0).image
     >>> len(lattice_figure(image, stemlib.find_lattice(image)).axes)
     4
     """
     image = np.asarray(image, np.float32)
-    with style.styled():
-        figure = style.new_figure(11.5, 4.3, images=True)
-        first, second, third = figure.subplots(1, 3)
-        _draw_cells(first, image, lattice, across)
-        first.set_title((f"{name}\n" if name else "") + _cell_text(lattice))
-        show_image(second, average_cell(image, lattice))
-        second.set_title("mean surroundings of a lattice point,\ntwo by two cells")
-        _draw_displacements(figure, third, lattice)
-        for axes in (first, second, third):
-            axes.set(xticks=[], yticks=[])
-            axes.grid(False)
-            axes.spines[:].set_visible(False)
+    with style.new_figure(11.5, 4.3, images=True) as figure:
+        cells, mean, displacements = figure.subplots(1, 3)
+        start_image(cells, (f"{name}\n" if name else "") + _cell_text(lattice))
+        _draw_cells(cells, image, lattice, across)
+        start_image(mean, "mean surroundings of a lattice point,\ntwo by two cells")
+        show_image(mean, average_cell(image, lattice))
+        rms = lattice.distortion.displacement_rms
+        start_image(displacements, f"displacement from the mean lattice,\nroot mean square {rms:.2f} px")
+        _draw_displacements(figure, displacements, lattice)
     return figure
 
 
@@ -81,29 +79,16 @@ def average_cell(image, lattice, *, side=96):
 
 
 def _draw_cells(axes, image, lattice, across):
-    side = int(min(*image.shape, np.ceil(across * lattice.lengths.max())))
-    corner = np.clip(np.rint(lattice.origin).astype(int) - side // 2, 0, np.array(image.shape) - side)
-    show_image(axes, image[corner[0] :, corner[1] :][:side, :side], lattice.pixel_size_nm)
-    _, points = lattice.points()
-    y, x = (points - corner).T
+    window = square_around(lattice.origin, across * lattice.lengths.max(), image.shape)
+    show_image(axes, image, lattice.pixel_size_nm, window=window)
+    y, x = lattice.points()[1].T
     axes.plot(x, y, "+", color=style.SKY, markersize=6, markeredgewidth=1.2, gid="lattice points")
-    start = lattice.origin - corner
-    outline = start + np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) @ lattice.cell
+    outline = lattice.origin + np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) @ lattice.cell
     axes.plot(*outline[:, ::-1].T, color=style.ORANGE, lw=2, path_effects=style.outlined(2), gid="cell")
+    look = {"fontsize": 12, "fontweight": "bold", "fontstyle": "italic", "ha": "center", "va": "center"}
     for vector, other, letter in ((lattice.a, lattice.b, "a"), (lattice.b, lattice.a, "b")):
-        y, x = start + vector / 2 - 0.25 * other
-        axes.text(
-            x,
-            y,
-            letter,
-            color=style.ORANGE,
-            fontsize=12,
-            fontweight="bold",
-            fontstyle="italic",
-            ha="center",
-            va="center",
-            path_effects=style.outlined(1.5),
-        )
+        y, x = lattice.origin + vector / 2 - 0.25 * other
+        axes.text(x, y, letter, color=style.ORANGE, path_effects=style.outlined(1.5), **look)
 
 
 def _cell_text(lattice):
@@ -128,21 +113,8 @@ def _draw_displacements(figure, axes, lattice):
     # An arrow of the root mean square is 0.6 times as long as nodes are apart.
     rms = max(lattice.distortion.displacement_rms, 1e-6)
     step = max(np.diff(rows).min(), np.diff(columns).min())
-    arrows = axes.quiver(
-        x,
-        y,
-        across,
-        down,
-        np.hypot(across, down),
-        cmap="viridis",
-        angles="xy",
-        scale_units="xy",
-        scale=rms / (0.6 * step),
-        width=0.005,
-    )
+    look = {"angles": "xy", "scale_units": "xy", "scale": rms / (0.6 * step), "width": 0.005}
+    arrows = axes.quiver(x, y, across, down, np.hypot(across, down), cmap="viridis", **look)
     figure.colorbar(arrows, ax=axes, label="displacement (px)", shrink=0.8)
     height, width = lattice.shape
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
-    axes.set_title(
-        f"displacement from the mean lattice,\nroot mean square {lattice.distortion.displacement_rms:.2f} px"
-    )

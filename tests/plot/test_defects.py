@@ -2,10 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stemlib.defects.find import Defects
-from stemlib.evaluation import DefectCase
-from stemlib.io.micrograph import Micrograph
-from stemlib.plot.defects import DefectPanel, defects_figure
+from stemlib.plot import DefectPanel, panels_figure
 
 IMAGE = np.random.default_rng(0).random((100, 120))
 FOUND = pd.DataFrame(
@@ -26,7 +23,7 @@ def legend_texts(figure):
 
 def test_kinds_and_what_is_known_lie_where_they_are():
     panel = DefectPanel("a crystal", IMAGE, FOUND, TRUTH, note="a note", pixel_size_nm=0.02)
-    figure = defects_figure([panel], columns=1, truth="vacancy", caption="credit")
+    figure = panels_figure([panel], columns=1, truth="vacancy", caption="credit")
     (axes,) = figure.axes
     assert axes.get_title() == "a crystal\na note"
     assert axes.get_xlim() == (-0.5, 119.5) and axes.get_ylim() == (99.5, -0.5)
@@ -43,11 +40,10 @@ def test_kinds_and_what_is_known_lie_where_they_are():
         "vacancy, not found",
     ]
     assert figure.legends[0].get_title().get_text() == "credit"
-    assert [patch for patch in axes.patches if patch.get_gid() == "scale bar"]
 
 
 def test_dots_are_all_red_on_a_semantic_image_from_0_to_1():
-    figure = defects_figure([DefectPanel("semantic", IMAGE / 2, FOUND, is_semantic=True, as_dots=True)])
+    figure = panels_figure([DefectPanel("semantic", IMAGE / 2, FOUND, is_semantic=True, as_dots=True)])
     (axes,) = figure.axes
     assert axes.images[0].get_clim() == (0, 1)
     (dots,) = axes.lines
@@ -58,47 +54,27 @@ def test_dots_are_all_red_on_a_semantic_image_from_0_to_1():
 
 def test_the_polygon_is_drawn_as_x_and_y():
     region = np.array([[10, 20], [10, 90], [80, 90]], float)
-    (axes,) = defects_figure([DefectPanel("one", IMAGE, region=region)]).axes
+    (axes,) = panels_figure([DefectPanel("one", IMAGE, region=region)]).axes
     (polygon,) = [patch for patch in axes.patches if patch.get_gid() == "region"]
     assert polygon.get_xy()[:3].tolist() == [[20, 10], [90, 10], [90, 80]]
 
 
-def test_nothing_found_needs_no_legend_and_what_is_not_at_hand_says_so():
-    figure = defects_figure([DefectPanel("empty", IMAGE, FOUND[:0]), DefectPanel("missing", None)])
-    assert not figure.legends
-    # Credit stays where nothing is found.
-    alone = defects_figure([DefectPanel("empty", IMAGE, FOUND[:0])], caption="credit")
-    assert alone.get_supxlabel() == "credit"
-    assert figure.axes[1].texts[0].get_text() == "not available"
-    with pytest.raises(ValueError, match="panels is empty; give one DefectPanel"):
-        defects_figure([])
+def test_nothing_found_needs_no_legend_and_credit_stays():
+    panel = DefectPanel("empty", IMAGE, FOUND[:0])
+    assert not panels_figure([panel]).legends
+    (legend,) = panels_figure([panel], caption="credit").legends
+    assert legend.get_title().get_text() == "credit" and not legend.get_texts()
 
 
 def test_an_unknown_kind_is_named():
     with pytest.raises(ValueError, match="kind 'odd'; it must be one of"):
-        defects_figure([DefectPanel("one", IMAGE, FOUND.assign(kind="odd"))])
+        panels_figure([DefectPanel("one", IMAGE, FOUND.assign(kind="odd"))])
 
 
 def test_markers_can_be_smaller():
     panel = DefectPanel("one", IMAGE, FOUND, TRUTH)
     sizes = [
-        [line.get_markersize() for line in defects_figure([panel], size=size).axes[0].lines]
+        [line.get_markersize() for line in panels_figure([panel], marker_scale=size).axes[0].lines]
         for size in (1, 0.5)
     ]
     assert np.allclose(np.array(sizes[0]) / 2, sizes[1])
-
-
-def test_a_panel_of_a_case_says_how_many_known_ones_are_found():
-    region = np.array([[0, 0], [0, 99], [99, 99]], float)
-    case = DefectCase("case", Micrograph(IMAGE, 0.02), region=region, sites={"W sites": (0, 1)})
-    defects = Defects(FOUND, pd.DataFrame(), pd.DataFrame(), None, 0, IMAGE.shape, 0.02)
-    match = TRUTH, np.array([True, False, False]), np.array([True, True, False])
-    panel = DefectPanel.of(case, defects, match)
-    assert panel.note == "1 of 2 known found, 1 others"
-    assert panel.image is case.source.image and panel.region is region and panel.pixel_size_nm == 0.02
-    hidden = DefectPanel.of(case, defects, show_image=False)
-    assert hidden.note == "3 found\nno licence stated, defects alone"
-    assert np.ptp(hidden.image) == 0 and hidden.image.shape == IMAGE.shape
-    (shown,) = defects_figure([hidden], columns=1).axes[0].images
-    assert np.ptp(shown.get_array()) == 0
-    assert DefectPanel.of(case).image is None

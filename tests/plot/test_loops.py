@@ -1,12 +1,7 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
-import pytest
-from matplotlib.figure import Figure
 
-from stemlib.plot import Panel, loops_figure, overlay_figure
-from stemlib.plot.style import add_scale_bar, round_length, short_name
+from stemlib.plot import LoopPanel, loops_figure, panels_figure
 
 TRUTH = pd.DataFrame(
     {"top": [10.0, 60.0], "left": [20.0, 60.0], "bottom": [40.0, 80.0], "right": [40.0, 90.0]}
@@ -21,7 +16,7 @@ LOOPS = pd.DataFrame(
         "touches_edge": [False, False, True],
     }
 )
-PANEL = Panel(
+PANEL = LoopPanel(
     "a.jpg",
     np.arange(128.0 * 128).reshape(128, 128),
     TRUTH,
@@ -29,8 +24,8 @@ PANEL = Panel(
     np.array([True, False]),
     np.array([True, False, False]),
     np.array([-1, -1, 1]),
-    0.5,
-    "a note",
+    pixel_size_nm=0.5,
+    note="a note",
 )
 
 
@@ -39,7 +34,7 @@ def patches(axes, gid):
 
 
 def test_true_missed_and_false_are_drawn_apart():
-    figure = overlay_figure([PANEL])
+    figure = panels_figure([PANEL])
     (axes,) = figure.axes
     (found,), (missed,), (false,) = (patches(axes, gid) for gid in ("found", "missed", "false"))
     assert found.get_center() == (30.0, 25.0)
@@ -56,33 +51,16 @@ def test_true_missed_and_false_are_drawn_apart():
 
 
 def test_the_legend_explains_what_is_there():
-    texts = [text.get_text() for text in overlay_figure([PANEL]).legends[0].get_texts()]
+    texts = [text.get_text() for text in panels_figure([PANEL]).legends[0].get_texts()]
     assert texts[:3] == ["loop of set A, found", "loop of set A, missed (box)", "found, no loop of set A"]
     assert len(texts) == 4
-    nothing = Panel(
+    nothing = LoopPanel(
         "b", PANEL.image, TRUTH, LOOPS[:0], np.zeros(2, bool), np.zeros(0, bool), np.zeros(0, int)
     )
-    legend = overlay_figure([nothing], truth="the masks", caption="credit").legends[0]
+    legend = panels_figure([nothing], truth="the masks", caption="credit").legends[0]
     assert [text.get_text() for text in legend.get_texts()][0] == "loop of the masks, found"
     assert len(legend.get_texts()) == 3
     assert legend.get_title().get_text() == "credit"
-
-
-def test_a_scale_bar_only_where_the_scale_is_sure():
-    with_bar, without = overlay_figure([PANEL, dataclasses.replace(PANEL, pixel_size_nm=None)]).axes
-    assert patches(with_bar, "scale bar")[0].get_width() * 0.5 == 10.0
-    assert not patches(without, "scale bar")
-
-
-def test_an_image_not_at_hand_says_so():
-    figure = overlay_figure([PANEL, Panel("missing.jpg", None)])
-    assert [text.get_text() for text in figure.axes[1].texts] == ["not available"]
-    assert not figure.axes[1].images
-
-
-def test_no_panels_are_an_error():
-    with pytest.raises(ValueError, match="panels is empty"):
-        overlay_figure([])
 
 
 def test_one_image_with_its_histogram():
@@ -94,20 +72,3 @@ def test_one_image_with_its_histogram():
     assert sum(patch.get_height() for patch in right.patches) == 2
     assert right.get_xlabel().endswith("(nm)")
     assert loops_figure(PANEL.image, LOOPS).axes[1].get_xlabel().endswith("(px)")
-
-
-@pytest.mark.parametrize(("about", "length"), [(102.4, 100), (99, 50), (0.21, 0.2), (5, 5), (49.9, 20)])
-def test_scale_bars_have_round_lengths(about, length):
-    assert round_length(about) == pytest.approx(length)
-
-
-def test_a_scale_bar_needs_a_pixel_size():
-    with pytest.raises(ValueError, match="pixel_size_nm=0"):
-        add_scale_bar(Figure().add_subplot(), (64, 64), 0)
-
-
-def test_long_names_are_cut_in_the_middle():
-    assert short_name("K713_300kx.jpg") == "K713_300kx"
-    cut = short_name("200kV_500kx_p2nm_8cmCL_grain1_0056 - Copy.jpg", 20)
-    assert len(cut) == 20
-    assert cut.startswith("200kV_500") and cut.endswith("56 - Copy")

@@ -52,13 +52,13 @@ def test_without_published_values_no_line_stands_for_them():
     assert not [line for line in recall.lines if line.get_linestyle() == "--"]
 
 
-def test_people_are_grouped_by_the_truth_they_are_held_against():
+def test_annotators_are_grouped_by_the_truth_they_are_held_against():
     recall, precision = people_figure(PEOPLE).axes
     labels = [label.get_text() for label in recall.get_yticklabels()]
     assert labels == [
-        "people, set B (12 images, 50 loops)",
-        "people, set B (4 images, 50 loops, not trained on)",
-        "people, set C (9 images, 50 loops)",
+        "annotators, set B (12 images, 50 loops)",
+        "annotators, set B (4 images, 50 loops, not trained on)",
+        "annotators, set C (9 images, 50 loops)",
         "one network (fcn) (9 images, 50 loops)",
         "against set A",
         "against set C",
@@ -81,5 +81,5 @@ def test_points_lie_on_the_axes_and_are_named():
         {"label": "as used", "per_image": 30.0, "recall": 0.7},
     ]
     (axes,) = candidate_figure({"ours": curve}, points).axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ours", "as used", "theirs"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ours", "theirs", "as used"]
     assert 40 <= axes.get_xlim()[1] <= 60

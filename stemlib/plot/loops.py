@@ -1,0 +1,121 @@
+"""Loops on micrographs: found, missed and falsely found ones beside each other, and one image with its diameters."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.patches import Ellipse, Rectangle
+
+from stemlib.plot import style
+from stemlib.plot.panels import Look, Panel, show_image, start_image
+
+_FOUND, _MISSED, _FALSE, _OTHER = "found", "missed", "false", "on another class"
+_LOOKS = {
+    _FOUND: Look("loop of {truth}, found", style.SKY, "-"),
+    _MISSED: Look("loop of {truth}, missed (box)", style.YELLOW, "--"),
+    _FALSE: Look("found, no loop of {truth}", "#FF6A00", "-."),
+    _OTHER: Look("found, black dot or closed loop of set B or C", "#FF8AD8", ":", width=1.6),
+}
+_WHOLE = replace(_LOOKS[_FOUND], label="loop")
+_CUT = replace(_LOOKS[_OTHER], label="loop cut by the image edge, not in the sizes")
+
+
+@dataclass(frozen=True, eq=False)
+class LoopPanel(Panel):
+    """One image with its loops: what was found, missed and falsely found; name, image and scale as in `Panel`.
+
+    Attributes
+    ----------
+    truth : pandas.DataFrame
+        The annotators' loops: edges `top`, `left`, `bottom`, `right`, px.
+    found : pandas.DataFrame
+        The machine's: `y`, `x`, `major`, `minor` (px) and `angle_deg`.
+    is_found, is_true : numpy.ndarray of bool
+        For every row of `truth` and of `found`, whether it is matched.
+    on_class : numpy.ndarray of int
+        For every row of `found`, as `stemlib.agreement.Match.on_class`.
+    """
+
+    truth: pd.DataFrame | None = None
+    found: pd.DataFrame | None = None
+    is_found: np.ndarray | None = None
+    is_true: np.ndarray | None = None
+    on_class: np.ndarray | None = None
+
+    looks: ClassVar = _LOOKS
+    truth_name: ClassVar = "set A"
+
+    def draw_marks(self, axes, scale):
+        """Draw found loops as ellipses and missed ones as boxes; black dots and the like count only where there are."""
+        for box in self.truth[~self.is_found].to_dict("records"):
+            height, width = box["bottom"] - box["top"], box["right"] - box["left"]
+            look = _LOOKS[_MISSED].of_line() | {"fill": False, "gid": _MISSED}
+            axes.add_patch(Rectangle((box["left"], box["top"]), width, height, **look))
+        kinds = np.where(self.is_true, _FOUND, np.where(self.on_class > 0, _OTHER, _FALSE)).tolist()
+        for loop, kind in zip(self.found.to_dict("records"), kinds, strict=True):
+            _draw_ellipse(axes, loop, kind, _LOOKS[kind])
+        return [_FOUND, _MISSED, _FALSE, *({_OTHER} & set(kinds))]
+
+
+def _draw_ellipse(axes, loop, kind, look):
+    # The y axis points down, so what people see as counter-clockwise is clockwise in data coordinates.
+    look = look.of_line() | {"angle": -loop["angle_deg"], "fill": False, "gid": kind}
+    axes.add_patch(Ellipse((loop["x"], loop["y"]), loop["major"], loop["minor"], **look))
+
+
+def loops_figure(image, table, *, name="", pixel_size_nm=None, note=""):
+    """Draw the loops of one image, those at its edge apart, beside the distribution of their diameters.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (H, W)
+    table : pandas.DataFrame
+        As `stemlib.loops.Loops.table`.
+    name, note : str
+        Title.
+    pixel_size_nm : float, optional
+        For the scale bar and the histogram's axis; px otherwise.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    KeyError
+        If the table lacks a column.
+
+    Examples
+    --------
+    >>> columns = ["y", "x", "major", "minor", "angle_deg", "touches_edge"]
+    >>> figure = loops_figure(np.zeros((64, 64)), pd.DataFrame(columns=columns))
+    >>> len(figure.axes)
+    2
+    """
+    with style.new_figure(11.5, 6.9) as figure:
+        left, right = figure.subplots(1, 2, width_ratios=[2.1, 1])
+        start_image(left, style.short_name(name, 60) + (f"\n{note}" if note else ""))
+        show_image(left, np.asarray(image), pixel_size_nm)
+        for loop in table.to_dict("records"):
+            kind, look = (_OTHER, _CUT) if loop["touches_edge"] else (_FOUND, _WHOLE)
+            _draw_ellipse(left, loop, kind, look)
+        whole = table.loc[~table["touches_edge"].astype(bool), "major"].astype(float)
+        scale, unit = (1.0, "px") if pixel_size_nm is None else (pixel_size_nm, "nm")
+        _draw_diameters(right, whole * scale, unit)
+        style.legend_below(figure, [_WHOLE.handle(), _CUT.handle()])
+    return figure
+
+
+def _draw_diameters(axes, diameters, unit):
+    if len(diameters):
+        bins = min(20, max(5, int(len(diameters) ** 0.5) + 2))
+        axes.hist(diameters, bins=bins, color=style.BLUE, edgecolor="white")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        mean, spread = diameters.mean(), diameters.std(ddof=1) if len(diameters) > 1 else np.nan
+        axes.axvline(mean, color=style.BLACK, linestyle="--", gid="mean")
+        axes.set_title(
+            f"mean {mean:.3g} {unit}, standard deviation {spread:.3g} {unit}\n{len(diameters)} loops"
+        )
+    axes.set(xlabel=f"diameter, full major axis ({unit})", ylabel="loops")
+    axes.set_box_aspect(1.2)

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+from matplotlib_scalebar.scalebar import ScaleBar
+
+from stemlib.plot import ColumnPanel, DefectPanel, DomainPanel, LoopPanel, Panel, panels_figure
+
+IMAGE = np.random.default_rng(0).random((50, 60))
+
+
+@pytest.mark.parametrize("kind", [Panel, LoopPanel, ColumnPanel, DefectPanel, DomainPanel])
+def test_an_image_not_at_hand_says_so(kind):
+    figure = panels_figure([Panel("there", IMAGE), kind("missing.jpg", note="a note")])
+    there, missing = figure.axes
+    assert [text.get_text() for text in missing.texts] == ["not available"]
+    assert missing.get_title() == "missing\na note" and not missing.images
+    assert there.images and not there.texts
+    assert not figure.legends
+
+
+def test_no_panels_are_an_error():
+    with pytest.raises(ValueError, match="panels is empty"):
+        panels_figure([])
+
+
+def test_a_scale_bar_only_where_the_scale_is_sure():
+    panels = [Panel("sure", IMAGE, pixel_size_nm=0.5), Panel("not sure", IMAGE)]
+    sure, unsure = panels_figure(panels).axes
+    (bar,) = sure.findobj(ScaleBar)
+    assert (bar.dx, bar.units) == (0.5, "nm")
+    assert not unsure.findobj(ScaleBar)
+
+
+def test_rows_are_filled_and_what_is_left_stays_empty():
+    figure = panels_figure([Panel(name, IMAGE) for name in "abcd"], columns=3)
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b", "c", "d", "", ""]
+    assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2
+
+
+def test_a_semantic_image_is_shown_from_0_to_1_and_a_micrograph_by_its_own_range():
+    semantic, micrograph = panels_figure(
+        [Panel("semantic", IMAGE / 2, is_semantic=True), Panel("micrograph", IMAGE / 2)]
+    ).axes
+    assert semantic.images[0].get_clim() == (0, 1)
+    assert micrograph.images[0].get_clim() == pytest.approx(np.percentile(IMAGE / 2, [0.5, 99.5]))
+
+
+def test_kinds_of_panels_share_one_legend():
+    found = np.array([[20.0, 30.0]])
+    labels = np.zeros(IMAGE.shape, int)
+    panels = [ColumnPanel("columns", IMAGE, found), DomainPanel("domains", IMAGE, labels)]
+    texts = [text.get_text() for text in panels_figure(panels).legends[0].get_texts()]
+    assert texts == ["column found", "domain 1"]
