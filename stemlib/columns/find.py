@@ -10,7 +10,7 @@ import pandas as pd
 
 from stemlib.columns.detection import FAINTEST, judge_columns
 from stemlib.columns.gaussians import fit_columns
-from stemlib.columns.network import load_column_network, probability_map, standardised
+from stemlib.columns.network import ColumnNetwork, probability_map, standardised
 from stemlib.columns.peaks import find_peaks
 from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
 from stemlib.io.files import write_atomically
@@ -120,8 +120,8 @@ def find_columns(
     """
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
-    network = load_column_network(weights, device)
-    threshold = _checked(threshold, "threshold", network.threshold, 1.0)
+    network = ColumnNetwork.load(weights, device)
+    threshold = _checked(threshold, "threshold", network.settings["threshold"], 1.0)
     bright = _filled(-micrograph.image if dark_columns else micrograph.image, mask)
     given = _checked(spacing, "spacing", None, math.inf)
     spacing = find_spacing(bright, network) if given is None else given
@@ -162,7 +162,7 @@ def find_columns(
 def _probabilities(network, small, flat, spacing):
     """The network's answer; where it is unsure, the mean of that and of its answer to a coarser image."""
     fine = probability_map(network, flat)
-    _, likelihood = find_peaks(fine, least=network.threshold)
+    _, likelihood = find_peaks(fine, least=network.settings["threshold"])
     if not len(likelihood) or likelihood.mean() >= _SURE:
         return fine
     factor = _COARSE / spacing

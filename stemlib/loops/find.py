@@ -176,7 +176,7 @@ def find_loops(
 def _propose_cascade(grey, min_diameter, weights, device):
     """Modules I and II: candidates, the loops' own boxes, probabilities, and the network's own threshold."""
     cascade = load_cascade(weights.get("cascade"))
-    network = screening.load_screening(weights.get("screening"), device)
+    network = screening.ScreeningNetwork.load(weights.get("screening"), device)
     working, factor = working_image(grey, min_diameter or default_min_diameter(grey.shape))
     found, _ = find_candidates(cascade, working)
     probability, refined = screening.screen(working, found, network)
@@ -189,8 +189,9 @@ def _propose_fcn(grey, min_diameter, weights, device):
         raise ValueError(
             f"min_diameter={min_diameter} has no meaning for method='fcn', which finds loops of all sizes"
         )
-    boxes, score = fcn.detect_fcn(grey, weights=weights.get("fcn"), threshold=_REPORTED, device=device)
-    return boxes, boxes, score, fcn.load_network(weights.get("fcn"), device)[1]
+    network = fcn.CentreNet.load(weights.get("fcn"), device)
+    boxes, score = fcn.detect_fcn(grey, network, threshold=_REPORTED)
+    return boxes, boxes, score, network.settings["threshold"]
 
 
 def _cut(boxes, shape):
