@@ -14,6 +14,7 @@ from skimage.measure import block_reduce
 from torch import nn
 from torch.nn import functional
 
+from stemlib.io.grey import check_uint8
 from stemlib.io.weights import Network, convolution
 from stemlib.loops.boxes import suppress
 from stemlib.weights import FOLDER
@@ -220,14 +221,10 @@ def detect_fcn(image, network, *, threshold=None):
     >>> boxes.shape, scores.shape
     ((0, 4), (0,))
     """
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise TypeError(
-            f"image must be an array of uint8, as stemlib.io.micrograph.to_uint8 gives it, not {kind}"
-        )
-    if image.ndim != 2 or min(image.shape) < SMALLEST_SIDE:
+    check_uint8(image)
+    if min(image.shape) < SMALLEST_SIDE:
         raise ValueError(
-            f"image has shape {image.shape}; 2-D and at least {SMALLEST_SIDE} x {SMALLEST_SIDE} px would do"
+            f"image is {image.shape[0]} x {image.shape[1]} px; at least {SMALLEST_SIDE} px a side would do"
         )
     threshold = network.settings["threshold"] if threshold is None else threshold
     if not 0 <= threshold <= 1:

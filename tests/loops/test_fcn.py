@@ -118,7 +118,7 @@ def test_the_networks_threshold_is_the_default(network):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"image": np.zeros((20, 20), np.uint8)}, ValueError, "64 x 64"),
+        ({"image": np.zeros((20, 20), np.uint8)}, ValueError, "20 x 20 px; at least 64 px"),
         ({"image": np.zeros((64, 64, 3), np.uint8)}, ValueError, r"\(64, 64, 3\)"),
         ({"image": np.zeros((64, 64))}, TypeError, "float64"),
         ({"image": [[0]]}, TypeError, "list"),
