@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stemlib.io.micrograph import as_micrograph
-from stemlib.loops.watershed import flood, place_ellipse, region_moments
+from stemlib.loops.watershed import flood, place_ellipse
 
 COLUMNS = ["y", "x", "major", "minor", "angle_deg", "area", "top", "left", "bottom", "right"]
 FLAGS = ["touches_edge", "flood_failed"]
@@ -197,8 +197,12 @@ def _flooded(darkness, inside, seed):
 
 def _ellipse_of(region, expected, seed):
     """Ellipse (y, x, semi-axes, angle) and area of a region, and whether they had to be the seed's."""
-    area, y, x, yy, xx, xy = region_moments(region)
+    moments = cv2.moments((region == 1).view(np.uint8), binaryImage=True)
+    area = moments["m00"]
     if expected / _AREA_FACTOR < area < expected * _AREA_FACTOR:
+        y, x = moments["m01"] / area, moments["m10"] / area
+        # A pixel is a square, not a point: 1/12 of its side squared is its own moment.
+        yy, xx, xy = moments["mu02"] / area + 1 / 12, moments["mu20"] / area + 1 / 12, moments["mu11"] / area
         mean, spread = (yy + xx) / 2, math.hypot((xx - yy) / 2, xy)
         aspect = math.sqrt(max(mean - spread, 0) / (mean + spread))
         if aspect > _LEAST_ASPECT:
