@@ -13,9 +13,8 @@ from stemlib.columns.gaussians import fit_columns
 from stemlib.columns.network import ColumnNetwork, probability_map, standardised
 from stemlib.columns.peaks import find_peaks
 from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
-from stemlib.io.files import write_atomically
 from stemlib.io.micrograph import as_micrograph, check_mask
-from stemlib.io.tables import with_nanometres, with_units
+from stemlib.io.tables import with_nanometres, write_csv
 
 # Images whose columns are this far apart are given to the network as they are.
 _AS_IT_IS = (5.0, 9.0)
@@ -53,7 +52,7 @@ class Columns:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``y (px)``, ``y (nm)``."""
-        write_atomically(Path(path), with_units(self.table).to_csv(index=False))
+        write_csv(self.table, path)
 
 
 def find_columns(

@@ -1,7 +1,5 @@
 """Dislocation loops of a micrograph: found, screened, measured and counted by `find_loops`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -11,7 +9,7 @@ import pandas as pd
 
 from stemlib.io.files import write_atomically
 from stemlib.io.micrograph import as_micrograph, check_mask, to_uint8
-from stemlib.io.tables import with_nanometres, with_units
+from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.loops import fcn, measuring, screening
 from stemlib.loops.boxes import COLUMNS, suppress
 from stemlib.loops.candidates import default_min_diameter, find_candidates, working_image
@@ -57,14 +55,14 @@ class Loops:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``major (px)``, ``major (nm)``."""
-        write_atomically(Path(path), with_units(self.table).to_csv(index=False))
+        write_csv(self.table, path)
 
     def to_imagej_csv(self, path: str | Path) -> None:
         """Write the table as ImageJ writes its results (px, counted from pixel edges), to be corrected by a person.
 
         `stemlib.loops.tables.read_imagej_csv` reads it back.
         """
-        write_atomically(Path(path), imagej_table(self.table).to_csv(index=False))
+        write_atomically(path, imagej_table(self.table).to_csv(index=False))
 
 
 def find_loops(
