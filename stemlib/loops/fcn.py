@@ -242,5 +242,4 @@ def detect_fcn(image, network, *, threshold=None):
     boxes = np.stack([y - half_h, x - half_w, y + half_h, x + half_w], axis=1).astype(float)
     best = np.argsort(-scores, kind="stable")[:_MAX_LOOPS]
     keep = best[suppress(boxes[best], scores[best], most_overlap=_OVERLAP)]
-    limits = np.array([image.shape[0] - 1, image.shape[1] - 1] * 2, dtype=float)
-    return np.clip(boxes[keep], 0, limits), scores[keep]
+    return np.clip(boxes[keep], 0, np.array(image.shape * 2) - 1.0), scores[keep]

@@ -16,7 +16,6 @@ from stemlib.loops.candidates import default_min_diameter, find_candidates, work
 from stemlib.loops.cascade_xml import load_cascade
 from stemlib.loops.tables import Density, imagej_table, loop_density
 
-SMALLEST_SIDE = 64  # px
 _REPORTED = 0.02  # the network's peaks of a lower score are noise, not candidates
 
 
@@ -137,8 +136,10 @@ def find_loops(
     weights = _check_weights(weights)
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     shape = micrograph.image.shape
-    if min(shape) < SMALLEST_SIDE:
-        raise ValueError(f"image is {shape[0]} x {shape[1]} px; at least {SMALLEST_SIDE} px a side would do")
+    if min(shape) < fcn.SMALLEST_SIDE:
+        raise ValueError(
+            f"image is {shape[0]} x {shape[1]} px; at least {fcn.SMALLEST_SIDE} px a side would do"
+        )
     if thickness_nm is not None and micrograph.pixel_size_nm is None:
         raise ValueError(
             f"thickness_nm={thickness_nm} is of no use without a pixel size; give pixel_size_nm too"
@@ -179,7 +180,8 @@ def _propose_cascade(grey, min_diameter, weights, device):
     found, _ = find_candidates(cascade, working)
     probability, refined = screening.screen(working, found, network)
     boxes, loop_boxes = ((b + 0.5) * factor - 0.5 for b in (found, refined))
-    return boxes, _cut(loop_boxes, grey.shape), probability, network.settings["threshold"]
+    loop_boxes = np.clip(loop_boxes, -0.5, np.array(grey.shape * 2) - 0.5)
+    return boxes, loop_boxes, probability, network.settings["threshold"]
 
 
 def _propose_fcn(grey, min_diameter, weights, device):
@@ -190,11 +192,6 @@ def _propose_fcn(grey, min_diameter, weights, device):
     network = fcn.CentreNet.load(weights.get("fcn"), device)
     boxes, score = fcn.detect_fcn(grey, network, threshold=_REPORTED)
     return boxes, boxes, score, network.settings["threshold"]
-
-
-def _cut(boxes, shape):
-    limits = np.array([shape[0], shape[1]] * 2) - 0.5
-    return np.clip(boxes, -0.5, limits)
 
 
 def _centred_inside(boxes, shape, mask):

@@ -191,7 +191,7 @@ def is_mirrored(refined: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
     Modules I and II see the image continued by its mirror image. Whatever dark thing the edge cuts makes a closed
     figure there, centred on the edge, which looks like a loop. Of the detections on training images that reach so far
-    out, people marked 2 % as loops; of those that reach out less, or not at all, about two thirds.
+    out, annotators marked 2 % as loops; of those that reach out less, or not at all, about two thirds.
 
     Parameters
     ----------
