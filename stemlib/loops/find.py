@@ -150,10 +150,9 @@ def find_loops(
     boxes, loop_boxes, probability, chosen = propose(grey, min_diameter, weights, device)
     threshold = chosen if threshold is None else threshold
     inside = _centred_inside(loop_boxes, shape, mask)
-    accepted = np.zeros(len(boxes), bool)
-    accepted[suppress(loop_boxes, probability, inside & (probability >= threshold))] = True
+    kept = suppress(loop_boxes, probability, inside & (probability >= threshold))
+    accepted = np.isin(np.arange(len(boxes)), kept)
     candidates = pd.DataFrame(boxes, columns=COLUMNS).assign(probability=probability, accepted=accepted)
-    kept = np.flatnonzero(accepted)[np.argsort(-probability[accepted], kind="stable")]
     table = measuring.measure_loops(grey, loop_boxes[kept])
     table.insert(table.columns.get_loc("touches_edge"), "score", probability[kept])
     return Loops(
