@@ -10,12 +10,11 @@ import pandas as pd
 
 from stemlib.columns.detection import FAINTEST, judge_columns
 from stemlib.columns.gaussians import fit_columns
-from stemlib.columns.network import load_column_network, probability_map, standardised
+from stemlib.columns.network import ColumnNetwork, probability_map, standardised
 from stemlib.columns.peaks import find_peaks
 from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
-from stemlib.io.files import write_atomically
 from stemlib.io.micrograph import as_micrograph, check_mask
-from stemlib.io.tables import with_nanometres, with_units
+from stemlib.io.tables import with_nanometres, write_csv
 
 # Images whose columns are this far apart are given to the network as they are.
 _AS_IT_IS = (5.0, 9.0)
@@ -53,7 +52,7 @@ class Columns:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``y (px)``, ``y (nm)``."""
-        write_atomically(Path(path), with_units(self.table).to_csv(index=False))
+        write_csv(self.table, path)
 
 
 def find_columns(
@@ -120,8 +119,8 @@ def find_columns(
     """
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
-    network = load_column_network(weights, device)
-    threshold = _checked(threshold, "threshold", network.threshold, 1.0)
+    network = ColumnNetwork.load(weights, device)
+    threshold = _checked(threshold, "threshold", network.settings["threshold"], 1.0)
     bright = _filled(-micrograph.image if dark_columns else micrograph.image, mask)
     given = _checked(spacing, "spacing", None, math.inf)
     spacing = find_spacing(bright, network) if given is None else given
@@ -162,7 +161,7 @@ def find_columns(
 def _probabilities(network, small, flat, spacing):
     """The network's answer; where it is unsure, the mean of that and of its answer to a coarser image."""
     fine = probability_map(network, flat)
-    _, likelihood = find_peaks(fine, least=network.threshold)
+    _, likelihood = find_peaks(fine, least=network.settings["threshold"])
     if not len(likelihood) or likelihood.mean() >= _SURE:
         return fine
     factor = _COARSE / spacing

@@ -1,19 +1,14 @@
-"""The network that turns an image into the probability that a column is centred at each pixel, and its weights file."""
-
-import json
+"""The network that turns an image into the probability that a column is centred at each pixel."""
 
 import cv2
 import numpy as np
-import safetensors.torch
 import torch
 from torch import nn
 from torch.nn import functional
 
-from stemlib.io.files import write_atomically
-from stemlib.io.weights import load_weights
+from stemlib.io.weights import Network, convolution
 from stemlib.weights import FOLDER
 
-WEIGHTS = FOLDER / "columns.safetensors"
 PEAK_SIGMA = 1.0  # px; standard deviation of the peak that the network answers at a column
 STRIDE = 4  # the sides of the input must be multiples of this
 TILE = 512  # px
@@ -21,7 +16,7 @@ _OVERLAP = 32  # px; a multiple of STRIDE, and more than the network sees to eit
 _NEIGHBOURHOOD = 16.0  # px; standard deviation of the Gaussian over which brightness and contrast are local
 
 
-class ColumnNetwork(nn.Module):
+class ColumnNetwork(Network):
     """Encoder and decoder over three resolutions, from a standardised image to the logit of a column's centre.
 
     Parameters
@@ -36,20 +31,21 @@ class ColumnNetwork(nn.Module):
     torch.Size([1, 1, 32, 32])
     """
 
+    shipped = FOLDER / "columns.safetensors"
+    maker = "columns"
+
     def __init__(self, widths=(16, 32, 64)):
-        super().__init__()
-        self.widths = tuple(int(width) for width in widths)
-        self.threshold = 0.5
+        super().__init__(widths, threshold=0.5)
         fine, middle, coarse = self.widths
-        self.fine = nn.Sequential(_convolution(1, fine), _convolution(fine, fine))
-        self.middle = nn.Sequential(_convolution(fine, middle), _convolution(middle, middle))
+        self.fine = nn.Sequential(convolution(1, fine), convolution(fine, fine))
+        self.middle = nn.Sequential(convolution(fine, middle), convolution(middle, middle))
         self.coarse = nn.Sequential(
-            _convolution(middle, coarse), _convolution(coarse, coarse), _convolution(coarse, coarse)
+            convolution(middle, coarse), convolution(coarse, coarse), convolution(coarse, coarse)
         )
         self.to_middle = nn.Conv2d(coarse, middle, 1)
-        self.up_middle = nn.Sequential(_convolution(middle, middle), _convolution(middle, middle))
+        self.up_middle = nn.Sequential(convolution(middle, middle), convolution(middle, middle))
         self.to_fine = nn.Conv2d(middle, fine, 1)
-        self.up_fine = nn.Sequential(_convolution(fine, fine), _convolution(fine, fine))
+        self.up_fine = nn.Sequential(convolution(fine, fine), convolution(fine, fine))
         self.head = nn.Conv2d(fine, 1, 1)
         nn.init.constant_(self.head.bias, -2.0)
 
@@ -61,14 +57,6 @@ class ColumnNetwork(nn.Module):
         middle = self.up_middle(middle + functional.interpolate(self.to_middle(coarse), scale_factor=2.0))
         fine = self.up_fine(fine + functional.interpolate(self.to_fine(middle), scale_factor=2.0))
         return self.head(fine)
-
-
-def _convolution(channels_in, channels_out):
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    )
 
 
 def standardised(image):
@@ -121,7 +109,7 @@ def probability_map(network, image):
     Examples
     --------
     >>> import numpy as np
-    >>> network = load_column_network(device="cpu")
+    >>> network = ColumnNetwork.load(device="cpu")
     >>> probability_map(network, np.zeros((50, 31), np.float32)).shape
     (50, 31)
     """
@@ -145,46 +133,3 @@ def _run(network, piece, device):
         tensor = torch.from_numpy(padded)[None, None].to(device, memory_format=torch.channels_last)
         answer = torch.sigmoid(network(tensor)[0, 0].float()).cpu().numpy()
     return answer[: piece.shape[0], : piece.shape[1]]
-
-
-def load_column_network(weights=None, device="auto"):
-    """Load the column network; a second call with the same file is free.
-
-    Parameters
-    ----------
-    weights : str or pathlib.Path, optional
-        A safetensors file written by `stemlib.training.columns`. The shipped one by default.
-    device : str
-        "auto" (a GPU where there is one), "cpu", "cuda", ...
-
-    Returns
-    -------
-    ColumnNetwork
-        Ready for inference, on the device; ``threshold`` is its probability from which on a column counts.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is damaged or holds something else, or torch has no such device.
-
-    Examples
-    --------
-    >>> 0 < load_column_network().threshold < 1
-    True
-    """
-    return load_weights(weights, WEIGHTS, "columns", _build, device)
-
-
-def _build(settings):
-    network = ColumnNetwork(settings["widths"])
-    network.threshold = float(settings["threshold"])
-    return network
-
-
-def save_column_network(network, path):
-    """Write the network with its threshold as safetensors, in one go."""
-    settings = json.dumps({"widths": list(network.widths), "threshold": float(network.threshold)})
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    return write_atomically(path, safetensors.torch.save(state, metadata={"stemlib_columns": settings}))

@@ -166,9 +166,9 @@ def find_spacing(image, network):
     Examples
     --------
     >>> import numpy as np
-    >>> from stemlib.columns.network import load_column_network
+    >>> from stemlib.columns.network import ColumnNetwork
     >>> noise = np.random.default_rng(0).normal(size=(128, 128)).astype("float32")
-    >>> find_spacing(noise, load_column_network(device="cpu")) is None
+    >>> find_spacing(noise, ColumnNetwork.load(device="cpu")) is None
     True
     """
     # Pieces first; the whole image only where the crystal may lie between them.

@@ -15,9 +15,8 @@ from stemlib.defects.completion import complete_columns
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
 from stemlib.defects.sites import site_scale
-from stemlib.io.files import write_atomically
 from stemlib.io.micrograph import Micrograph, as_micrograph, check_mask
-from stemlib.io.tables import with_nanometres, with_units
+from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.lattice.find import Lattice, find_lattice
 
 SCHEMES = ("unit-cell", "columns")
@@ -79,8 +78,7 @@ class Defects:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``y (px)``, ``offset (nm)``."""
-        table = self.table.rename(columns={"offset": "offset (px)", "offset_nm": "offset (nm)"})
-        write_atomically(Path(path), with_units(table).to_csv(index=False))
+        write_csv(self.table, path)
 
 
 def find_defects(
@@ -283,7 +281,4 @@ def _segment_table(segments):
 
 def _with_nanometres(table, pixel_size_nm):
     table = table.drop(columns=[c for c in ("y_nm", "x_nm") if c in table])
-    table = with_nanometres(table, pixel_size_nm)
-    if pixel_size_nm is not None and "offset" in table:
-        table = table.assign(offset_nm=table["offset"] * pixel_size_nm)
-    return table
+    return with_nanometres(table, pixel_size_nm)

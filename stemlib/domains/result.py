@@ -12,10 +12,7 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from stemlib.domains.faults import fault_lines, misfit_map, unexplained_share
-from stemlib.io.files import write_atomically
-from stemlib.io.tables import with_units
-
-_LENGTHS = ("y", "x", "a", "b")
+from stemlib.io.tables import with_nanometres, write_csv
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +74,7 @@ class Domains:
                 | {"angle_deg": crystal.angle_deg, "orientation_deg": crystal.orientation_deg}
                 | {"n_reflections": len(crystal.vectors), "phase": phase}
             )
-        table = pd.DataFrame(rows)
-        if self.pixel_size_nm is not None:
-            table = table.assign(**{f"{name}_nm": table[name] * self.pixel_size_nm for name in _LENGTHS})
-            table = table.assign(area_nm2=table["area"] * self.pixel_size_nm**2)
-        return table
+        return with_nanometres(pd.DataFrame(rows), self.pixel_size_nm)
 
     @functools.cached_property
     def misfit(self):
@@ -113,11 +106,7 @@ class Domains:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``a (px)``, ``area (nm²)``."""
-        units = {name: f"{name} (px)" for name in _LENGTHS} | {
-            f"{name}_nm": f"{name} (nm)" for name in _LENGTHS
-        }
-        units |= {"orientation_deg": "orientation (deg)"}
-        write_atomically(Path(path), with_units(self.table.rename(columns=units)).to_csv(index=False))
+        write_csv(self.table, path)
 
 
 def enlarged(values, factor, shape):

@@ -117,14 +117,14 @@ def _own_groups(cascade, image):
     """Return the candidates at each demand on support, number of windows -> boxes."""
     grey = to_uint8(image)
     working, factor = candidates.working_image(grey, candidates.default_min_diameter(grey.shape))
-    boxes, strength = candidates.find_candidates(cascade, working, min_neighbours=1)
+    boxes, strength = candidates.find_candidates(cascade, working)
     boxes = (boxes + 0.5) * factor - 0.5
     return {int(level): boxes[strength >= level] for level in np.unique(strength)}
 
 
 def _opencv_groups(cascade, image):
     """Return the same as the authors' code has it: OpenCV's windows and OpenCV's groups."""
-    windows, _ = raw_windows(cascade, image.astype(np.uint8), scale_factor=1.1, min_size=32)
+    windows = raw_windows(cascade, image.astype(np.uint8), scale_factor=1.1, min_size=32)
     as_opencv = windows[:, [1, 0, 3, 2]].tolist()
     by_level = {}
     for level in _LEVELS:

@@ -39,6 +39,17 @@ def to_uint8(image):
     return _stretched(image, *_limits(image))
 
 
+def check_uint8(image):
+    """Raise a TypeError or ValueError if an image is not a 2-D array of uint8, as `to_uint8` gives it."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise TypeError(
+            f"image must be an array of uint8, as stemlib.io.micrograph.to_uint8 gives it, not {kind}"
+        )
+    if image.ndim != 2:
+        raise ValueError(f"image has the shape {image.shape}; it must be 2-D")
+
+
 def as_grey(image):
     """Check an image and return it as a contiguous float32 array (H, W)."""
     if np.ma.isMaskedArray(image):

@@ -2,40 +2,25 @@
 
 import math
 
-# Dotted paths, the first that holds something wins; in the tree that HyperSpy's readers agreed on ...
-_TREE = {
-    "instrument": ["Acquisition_instrument.TEM.microscope", "Acquisition_instrument.SEM.microscope"],
-    "voltage_kv": ["Acquisition_instrument.TEM.beam_energy", "Acquisition_instrument.SEM.beam_energy"],
-    "detector": [
-        "Acquisition_instrument.TEM.Detector.name",
-        "Acquisition_instrument.TEM.detector",
-        "Acquisition_instrument.SEM.Detector.name",
-    ],
-}
-# ... and in the raw trees of Gatan's dm3 and dm4, of Velox's emd and of FEI's tif.
+# Dotted paths, the first that holds something wins: in the tree that HyperSpy's readers agreed on, then in the raw
+# trees of Gatan's dm3 and dm4, of Velox's emd and of FEI's tif.
+_TEM, _SEM = "Acquisition_instrument.TEM.", "Acquisition_instrument.SEM."
 _DM = "ImageList.TagGroup0.ImageTags."
-_ORIGINAL = {
-    "instrument": [
-        _DM + "Microscope Info.Name",
-        "Instrument.InstrumentModel",
-        "fei_metadata.System.SystemType",
-    ],
-    "voltage_kv": [],
-    "detector": [
-        _DM + "DataBar.Signal Name",
-        "BinaryResult.Detector",
-        "fei_metadata.Detectors.Name",
-    ],
-}
-# Raw voltages are in volts.
+_INSTRUMENT = [_TEM + "microscope", _SEM + "microscope", _DM + "Microscope Info.Name"]
+_INSTRUMENT += ["Instrument.InstrumentModel", "fei_metadata.System.SystemType"]
+_DETECTOR = [_TEM + "Detector.name", _TEM + "detector", _SEM + "Detector.name", _DM + "DataBar.Signal Name"]
+_DETECTOR += ["BinaryResult.Detector", "fei_metadata.Detectors.Name"]
+_KILOVOLTS = [_TEM + "beam_energy", _SEM + "beam_energy"]
 _VOLTS = [_DM + "Microscope Info.Voltage", "Optics.AccelerationVoltage", "fei_metadata.Beam.HV"]
 
 
-def described(tree, original):
-    """Return instrument, voltage and detector as far as a file says them.
+def described(name, tree, original):
+    """Return what a file says about an image, in the layout of `stemlib.Micrograph.metadata`.
 
     Parameters
     ----------
+    name : str
+        Of the data set.
     tree : dict
         Metadata in the layout that RosettaSciIO's readers share.
     original : dict
@@ -44,22 +29,27 @@ def described(tree, original):
     Returns
     -------
     dict
-        `instrument` (str), `voltage_kv` (float) and `detector` (str); None where the file says nothing.
+        `name`, `instrument` (str), `voltage_kv` (float), `detector` (str), None where the file says nothing, and both
+        trees as `file` and `original`.
 
     Examples
     --------
-    >>> described({"Acquisition_instrument": {"TEM": {"beam_energy": 80.0}}}, {})
-    {'instrument': None, 'voltage_kv': 80.0, 'detector': None}
+    >>> described("HAADF", {"Acquisition_instrument": {"TEM": {"beam_energy": 80.0}}}, {})["voltage_kv"]
+    80.0
     """
-    found = {
-        key: _first(_text, [_lookup(tree, path) for path in _TREE[key]], original, _ORIGINAL[key])
-        for key in ("instrument", "detector")
-    }
-    voltage = _first(_number, [_lookup(tree, path) for path in _TREE["voltage_kv"]], original, [])
+    whole = {**original, **tree}
+    voltage = _first(_number, whole, _KILOVOLTS)
     if voltage is None:
-        volts = _first(_number, [], original, _VOLTS)
+        volts = _first(_number, whole, _VOLTS)
         voltage = None if volts is None else volts / 1e3
-    return {"instrument": found["instrument"], "voltage_kv": voltage, "detector": found["detector"]}
+    return {
+        "name": name,
+        "instrument": _first(_text, whole, _INSTRUMENT),
+        "voltage_kv": voltage,
+        "detector": _first(_text, whole, _DETECTOR),
+        "file": tree,
+        "original": original,
+    }
 
 
 def completed(entry):
@@ -86,12 +76,9 @@ def completed(entry):
     return tree
 
 
-def _first(convert, values, original, paths):
-    for value in [*values, *(_lookup(original, path) for path in paths)]:
-        value = convert(value)
-        if value is not None:
-            return value
-    return None
+def _first(convert, tree, paths):
+    values = (convert(_lookup(tree, path)) for path in paths)
+    return next((value for value in values if value is not None), None)
 
 
 def _text(value):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stemlib.io.grey import as_grey, to_uint8
+from stemlib.io.metadata import described
 
 __all__ = ["Micrograph", "as_micrograph", "check_mask", "read", "to_uint8"]
 
@@ -106,7 +107,7 @@ def read(path, *, select=None):
     found = readers.data_sets(path)
     data_set, index = readers.choose(found, select, path)
     tree, original = data_set.metadata.get("file", {}), data_set.metadata.get("original", {})
-    metadata = {"path": str(path), **_layout(data_set.name, tree, original)}
+    metadata = {"path": str(path), **described(data_set.name, tree, original)}
     try:
         return Micrograph(data_set.image(index), data_set.pixel_size_nm, metadata)
     except (TypeError, ValueError) as error:
@@ -219,13 +220,7 @@ def _from_signal(signal):
     if data.dtype.names is not None:
         data = np.stack([data[c] for c in "RGB" if c in data.dtype.names], axis=-1)
     trees = signal.metadata.as_dictionary(), signal.original_metadata.as_dictionary()
-    return data, size, _layout(signal.metadata.General.title, *trees)
-
-
-def _layout(name, tree, original):
-    from stemlib.io.metadata import described
-
-    return {"name": name, **described(tree, original), "file": tree, "original": original}
+    return data, size, described(signal.metadata.General.title, *trees)
 
 
 def _checked_pixel_size(value):

@@ -114,7 +114,8 @@ def data_sets(path):
 
 def choose(found, select, path):
     """Data set and flat index of the one image that `select` names."""
-    total = sum(d.n_images for d in found)
+    images = [(data_set, index) for data_set in found for index in range(data_set.n_images)]
+    total = len(images)
     if select is None and total == 1:
         select = 0
     listing = _listing(found)
@@ -134,9 +135,7 @@ def choose(found, select, path):
         raise TypeError(f"select must be a number or a name, not {select!r}")
     if not 0 <= select < total:
         raise ValueError(f"select={select} is not among the images of {str(path)!r}; it holds {listing}")
-    first = np.cumsum([0] + [d.n_images for d in found])
-    number = int(np.searchsorted(first, select, side="right")) - 1
-    return found[number], int(select - first[number])
+    return images[select]
 
 
 def _listing(found):
@@ -154,21 +153,19 @@ class _UnreadableError(Exception):
 
 
 def _read_picture(path):
-    from PIL import Image
+    from PIL import Image, ImageSequence
 
     with Image.open(path) as picture:
-        frames = []
-        for index in range(getattr(picture, "n_frames", 1)):
-            picture.seek(index)
-            if picture.mode in ("L", "F", "I", "I;16", "I;16B", "I;16L"):
-                frames.append(np.array(picture))
-            elif picture.mode in ("1", "LA", "La"):
-                frames.append(np.array(picture.convert("L")))
-            else:
-                # Palettes and CMYK become colours first: their stored numbers are no intensities.
-                frames.append(np.array(picture.convert("RGB")))
+        frames = [np.array(_plain(frame)) for frame in ImageSequence.Iterator(picture)]
     colour = frames[0].ndim == 3
     return [DataSet(path.name, frames[0] if len(frames) == 1 else np.stack(frames), None, {"colour": colour})]
+
+
+def _plain(frame):
+    if frame.mode in ("L", "F", "I", "I;16", "I;16B", "I;16L"):
+        return frame
+    # Palettes and CMYK become colours first: their stored numbers are no intensities.
+    return frame.convert("L" if frame.mode in ("1", "LA", "La") else "RGB")
 
 
 def _read_numpy(path):

@@ -1,12 +1,23 @@
 """Lengths of tables in nanometres beside pixels, and units in their headers."""
 
-import pandas as pd
+from stemlib.io.files import write_atomically
 
-_LENGTHS = ["y", "x", "major", "minor", "top", "left", "bottom", "right"]
+_LENGTHS = ["y", "x", "major", "minor", "top", "left", "bottom", "right", "a", "b", "offset"]
+_UNITS = {"nm": "nm", "nm2": "nm²", "deg": "deg"}
 
 
-def with_nanometres(table: pd.DataFrame, pixel_size_nm: float | None) -> pd.DataFrame:
+def with_nanometres(table, pixel_size_nm):
     """Return the table with the lengths again in nm (``major_nm``, ...) and the area in nm², where the scale is known.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Lengths in px, an ``area`` in px².
+    pixel_size_nm : float or None
+
+    Returns
+    -------
+    pandas.DataFrame
 
     Examples
     --------
@@ -22,16 +33,33 @@ def with_nanometres(table: pd.DataFrame, pixel_size_nm: float | None) -> pd.Data
     return table.assign(**lengths)
 
 
-def with_units(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with its columns' units in their names: ``major (px)``, ``major (nm)``, ``angle (deg)``.
+def write_csv(table, path):
+    """Write a table as CSV with the unit of each column in the header: ``major (px)``, ``major (nm)``, ``angle (deg)``.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns that end in ``_nm``, ``_nm2`` or ``_deg`` are in that unit, lengths and areas else in px and px².
+    path : str or pathlib.Path
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
 
     Examples
     --------
+    >>> import pathlib, tempfile
     >>> import pandas as pd
-    >>> list(with_units(pd.DataFrame({"major": [10.0], "major_nm": [5.0], "score": [0.9]})))
-    ['major (px)', 'major (nm)', 'score']
+    >>> table = pd.DataFrame({"major": [10.0], "major_nm": [5.0], "score": [0.9]})
+    >>> write_csv(table, pathlib.Path(tempfile.mkdtemp()) / "loops.csv").read_text().splitlines()
+    ['major (px),major (nm),score', '10.0,5.0,0.9']
     """
-    units = {name: f"{name} (px)" for name in _LENGTHS}
-    units |= {f"{name}_nm": f"{name} (nm)" for name in _LENGTHS}
-    units |= {"area": "area (px²)", "area_nm2": "area (nm²)", "angle_deg": "angle (deg)"}
-    return table.rename(columns=units)
+    return write_atomically(path, table.rename(columns=_with_unit).to_csv(index=False))
+
+
+def _with_unit(name):
+    if name in _LENGTHS or name == "area":
+        return f"{name} (px²)" if name == "area" else f"{name} (px)"
+    stem, _, unit = name.rpartition("_")
+    return f"{stem} ({_UNITS[unit]})" if unit in _UNITS else name

@@ -1,11 +1,16 @@
-"""What all networks share: the device they run on, and how their weight files are read."""
+"""What all networks share: their layers, the device they run on, and the files of their weights."""
 
+import copy
 import functools
 import json
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from stemlib.io.files import write_atomically
 
 
 def choose_device(device):
@@ -33,54 +38,94 @@ def choose_device(device):
     return chosen
 
 
-def load_weights(weights, shipped, maker, build, device):
-    """Load a network for inference; a second call with the same file is free.
+class Network(nn.Module):
+    """A network that one safetensors file holds, weights and settings.
+
+    A subclass names the file that comes with stemlib, ``shipped``, and the module of `stemlib.training` that writes
+    such files, ``maker``; the settings are JSON under the key ``stemlib_MAKER`` of the file's metadata.
 
     Parameters
     ----------
-    weights : str or pathlib.Path, or None
-        A safetensors file; None takes the shipped one.
-    shipped : pathlib.Path
-    maker : str
-        Name of the module in `stemlib.training` that writes such files; their settings are JSON under the key
-        ``stemlib_MAKER`` of the metadata.
-    build : callable
-        Makes the network, without its weights, from the settings.
-    device : str
-        "auto", "cpu", "cuda", ...
-
-    Returns
-    -------
-    torch.nn.Module
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is damaged or holds something else, or torch has no such device.
+    widths : sequence of int
+        Channels of the layers.
+    **settings
+        What else goes with the weights: at first what a network has before anybody chose better.
     """
-    path = Path(shipped if weights is None else weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"weights={str(path)!r} does not exist; give a safetensors file written by stemlib.training.{maker}, "
-            "or None for the shipped one"
-        )
-    stat = path.stat()
-    return _load(str(path), stat.st_mtime_ns, stat.st_size, maker, build, choose_device(device))
+
+    def __init__(self, widths, **settings):
+        super().__init__()
+        self.widths = tuple(int(width) for width in widths)
+        self.settings = settings
+
+    @classmethod
+    def load(cls, weights=None, device="auto"):
+        """Load a network for inference; a second call with the same file does not read it again.
+
+        Parameters
+        ----------
+        weights : str or pathlib.Path, optional
+            A safetensors file; the shipped one by default.
+        device : str
+            "auto" (a GPU where there is one), "cpu", "cuda", ...
+
+        Returns
+        -------
+        Network
+            The caller's own: training it, or changing its settings, changes no later call's.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged or holds something else, or torch has no such device.
+        """
+        path = Path(cls.shipped if weights is None else weights)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"weights={str(path)!r} does not exist; give a safetensors file written by "
+                f"stemlib.training.{cls.maker}, or None for the shipped one"
+            )
+        stat = path.stat()
+        kept = _load(cls, str(path), stat.st_mtime_ns, stat.st_size, choose_device(device))
+        # What is kept stays here: a caller that trains what it gets would change the answers of every later call.
+        return copy.deepcopy(kept)
+
+    def save(self, path):
+        """Write weights and settings, in one go, and return the path."""
+        settings = json.dumps({"widths": list(self.widths)} | self.settings)
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        return write_atomically(path, save(state, metadata={f"stemlib_{self.maker}": settings}))
 
 
 @functools.lru_cache(maxsize=12)
-def _load(path, _mtime_ns, _size, maker, build, device):
+def _load(kind, path, _mtime_ns, _size, device):
     # The time and size are part of the key, so that a file written anew is read anew.
     try:
         with safe_open(path, framework="pt") as file:
-            settings = json.loads((file.metadata() or {})[f"stemlib_{maker}"])
+            settings = json.loads((file.metadata() or {})[f"stemlib_{kind.maker}"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator here)
-        network = build(settings)
+        network = kind(settings.pop("widths"))
+        network.settings.update(settings)
         network.load_state_dict(state)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(
-            f"weights={path!r} is damaged, or not from stemlib.training.{maker} ({error}); train or fetch it anew"
+            f"weights={path!r} is damaged, or not from stemlib.training.{kind.maker} ({error}); "
+            "train or fetch it anew"
         ) from error
     return network.eval().to(device, memory_format=torch.channels_last)
+
+
+def convolution(channels_in, channels_out, size=3, stride=1):
+    """Return a convolution that keeps the image's size but for its stride, batch normalisation and rectifier.
+
+    Examples
+    --------
+    >>> convolution(1, 4, stride=2)(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 4, 4, 4])
+    """
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, size, stride, size // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )

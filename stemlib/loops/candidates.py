@@ -1,11 +1,9 @@
 """What Module I does with a cascade: the working image, the windows over scales, and their grouping to candidates."""
 
-from __future__ import annotations
-
 import cv2
-import numba
 import numpy as np
 
+from stemlib.loops.boxes import overlap
 from stemlib.loops.cascade import Cascade, raw_windows
 
 CONTEXT = 1.4
@@ -13,6 +11,7 @@ CONTEXT = 1.4
 STEP = 3
 SCALE_FACTOR = 1.25
 _PADDING = 16
+_LEAST_OVERLAP = 0.5  # intersection over union of windows that agree
 
 
 def default_min_diameter(shape: tuple[int, int]) -> float:
@@ -67,9 +66,7 @@ def detection_squares(boxes: np.ndarray, window: int) -> np.ndarray:
     return np.hstack([centre - side / 2, centre + side / 2])
 
 
-def find_candidates(
-    cascade: Cascade, image: np.ndarray, *, min_neighbours: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
+def find_candidates(cascade: Cascade, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return Module I's candidates: windows that pass the cascade, grouped where they agree.
 
     Parameters
@@ -77,8 +74,6 @@ def find_candidates(
     cascade : Cascade
     image : (H, W) uint8
         See `working_image`.
-    min_neighbours : int
-        A group of fewer windows than this is dropped.
 
     Returns
     -------
@@ -98,26 +93,24 @@ def find_candidates(
 
     References
     ----------
-    Li, Field & Morgan, npj Comput. Mater. 4, 36 (2018), doi:10.1038/s41524-018-0093-8; grouping as OpenCV's
-    ``groupRectangles``.
+    Li, Field & Morgan, npj Comput. Mater. 4, 36 (2018), doi:10.1038/s41524-018-0093-8.
     """
     # Loops at the edge fill a window only if the image goes on beyond it.
     padded = cv2.copyMakeBorder(image, *[_PADDING] * 4, cv2.BORDER_REFLECT_101)
-    windows, _ = raw_windows(cascade, padded, scale_factor=SCALE_FACTOR, step=STEP)
-    return group(windows, min_neighbours=min_neighbours, shift=-_PADDING)
+    boxes, strength = group(raw_windows(cascade, padded, scale_factor=SCALE_FACTOR, step=STEP))
+    return boxes - _PADDING, strength
 
 
-def group(windows: np.ndarray, *, min_neighbours: int = 2, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def group(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Group overlapping square windows greedily, the most supported first.
+
+    OpenCV's ``groupRectangles`` chains windows that are alike and drops groups within larger ones, which are loops of
+    their own here: of the 31 groups of two windows or more in an image of the public set it would leave 22.
 
     Parameters
     ----------
     windows : (N, 4) int
         ``top, left, height, width`` as `stemlib.loops.cascade.raw_windows` gives them.
-    min_neighbours : int
-        A group of fewer windows than this is dropped.
-    shift : int
-        Added to all positions.
 
     Returns
     -------
@@ -130,56 +123,25 @@ def group(windows: np.ndarray, *, min_neighbours: int = 2, shift: int = 0) -> tu
     --------
     >>> import numpy as np
     >>> group(np.array([[0, 0, 24, 24], [2, 0, 24, 24], [60, 60, 24, 24]]))
-    (array([[ 0.5, -0.5, 24.5, 23.5]]), array([2]))
+    (array([[ 0.5, -0.5, 24.5, 23.5], [59.5, 59.5, 83.5, 83.5]]), array([2, 1]))
     """
     corners = np.asarray(windows, float).reshape(-1, 4)
     boxes = np.column_stack([corners[:, :2], corners[:, :2] + corners[:, 2:]])
-    boxes = np.ascontiguousarray(boxes[np.argsort(boxes[:, 0], kind="stable")])
-    means, strength = _group(boxes, 0.5)
-    kept = strength >= min_neighbours
-    return means[kept] + (shift - 0.5), strength[kept]
-
-
-@numba.njit(cache=True)
-def _overlap(a, b):
-    height = min(a[2], b[2]) - max(a[0], b[0])
-    width = min(a[3], b[3]) - max(a[1], b[1])
-    if height <= 0 or width <= 0:
-        return 0.0
-    shared = height * width
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
-
-
-@numba.njit(cache=True)
-def _group(boxes, least_overlap):
-    n = len(boxes)
-    support = np.ones(n, np.int64)
-    for i in range(n):
-        for j in range(i + 1, n):
-            if boxes[j, 0] >= boxes[i, 2]:
-                break
-            if _overlap(boxes[i], boxes[j]) >= least_overlap:
-                support[i] += 1
-                support[j] += 1
-    tallest = 0.0
-    for i in range(n):
-        tallest = max(tallest, boxes[i, 2] - boxes[i, 0])
-    free = np.ones(n, np.bool_)
-    means, strength = np.empty((n, 4)), np.empty(n, np.int64)
-    groups = 0
-    for i in np.argsort(-support, kind="mergesort"):
-        if not free[i]:
-            continue
-        total, members = np.zeros(4), 0
-        first = np.searchsorted(boxes[:, 0], boxes[i, 0] - tallest)
-        for j in range(first, n):
-            if boxes[j, 0] >= boxes[i, 2]:
-                break
-            if free[j] and _overlap(boxes[i], boxes[j]) >= least_overlap:
-                free[j] = False
-                total += boxes[j]
-                members += 1
-        means[groups] = total / members
-        strength[groups] = members
-        groups += 1
-    return means[:groups], strength[:groups]
+    boxes = boxes[np.argsort(boxes[:, 0], kind="stable")]
+    top, bottom = boxes[:, 0], boxes[:, 2]
+    # Sorted by their upper edges, only a range of windows can overlap a window.
+    first = np.searchsorted(top, top - (bottom - top).max(initial=0))
+    last = np.searchsorted(top, bottom)
+    agreeing = [
+        i + np.flatnonzero(overlap(boxes[n : n + 1], boxes[i:j])[0] >= _LEAST_OVERLAP)
+        for n, (i, j) in enumerate(zip(first, last, strict=True))
+    ]
+    free = np.ones(len(boxes), bool)
+    means, strength = [], []
+    for n in np.argsort([-len(others) for others in agreeing], kind="stable"):
+        if free[n]:
+            members = agreeing[n][free[agreeing[n]]]
+            free[members] = False
+            means.append(boxes[members].mean(axis=0))
+            strength.append(len(members))
+    return np.reshape(means, (-1, 4)) - 0.5, np.array(strength, int)

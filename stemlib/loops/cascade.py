@@ -4,13 +4,13 @@ The file format and the evaluation are OpenCV's (class ``CascadeClassifier``, wh
 modules), so a cascade trained anywhere runs here with OpenCV's own windows, and ours run there.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
 import numba
 import numpy as np
+
+from stemlib.io.grey import check_uint8
 
 _THRESHOLD_MARGIN = np.float32(1e-5)
 _STRIP = 128  # px
@@ -57,23 +57,6 @@ class Cascade:
         """Number of stages."""
         return len(self.stage_thresholds)
 
-    def first_stages(self, n_stages: int) -> Cascade:
-        """Return the cascade cut after its first ``n_stages`` stages: more candidates, more of them false."""
-        if not 1 <= n_stages <= self.n_stages:
-            raise ValueError(
-                f"n_stages={n_stages} must lie between 1 and the cascade's {self.n_stages} stages"
-            )
-        end = self.stage_ends[n_stages - 1]
-        return Cascade(
-            self.window,
-            self.stage_thresholds[:n_stages],
-            self.stage_ends[:n_stages],
-            self.features,
-            self.stump_features[:end],
-            self.subsets[:end],
-            self.votes[:end],
-        )
-
 
 def raw_windows(
     cascade: Cascade,
@@ -81,9 +64,8 @@ def raw_windows(
     *,
     scale_factor: float = 1.1,
     min_size: int = 0,
-    max_size: int | None = None,
     step: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Slide the cascade over an image at all scales and return every window that passes all stages.
 
     With ``step=None`` the windows are exactly those of OpenCV's ``detectMultiScale`` with ``minNeighbors=0``.
@@ -94,50 +76,39 @@ def raw_windows(
     image : (H, W) uint8
     scale_factor : float
         Ratio of the window sizes of consecutive scales, above 1.
-    min_size, max_size : int
-        Smallest and largest window side, px; where no scale lies between them, the one nearest to the smallest.
+    min_size : int
+        Smallest window side, px; where no scale is so large, the one nearest to it.
     step : int, optional
         Stride in pixels of the reduced image; ``None`` is OpenCV's (2 below a scale of 2, 1 from there).
 
     Returns
     -------
-    windows : (N, 4) int32
+    (N, 4) int32
         ``top, left, height, width`` in whole pixels, as OpenCV counts them (``left`` is the first column inside).
-    confidence : (N,) float32
-        Votes of the last stage above its threshold.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If the image is not two-dimensional uint8 or ``scale_factor`` is not above 1.
 
     Examples
     --------
     >>> import numpy as np, stemlib.loops.cascade_xml
     >>> cascade = stemlib.loops.cascade_xml.load_cascade()
-    >>> windows, confidence = raw_windows(cascade, np.full((64, 64), 128, np.uint8))
-    >>> windows.shape[1]
-    4
+    >>> raw_windows(cascade, np.full((64, 64), 128, np.uint8)).shape
+    (0, 4)
 
     References
     ----------
     Lienhart & Maydt, ICIP 2002, doi:10.1109/ICIP.2002.1038171; OpenCV, ``CascadeClassifier``.
     """
-    if not isinstance(image, np.ndarray) or image.ndim != 2 or image.dtype != np.uint8:
-        what = (
-            f"{image.dtype} array of shape {image.shape}"
-            if isinstance(image, np.ndarray)
-            else type(image).__name__
-        )
-        raise ValueError(
-            f"image must be a two-dimensional uint8 array, got {what}; see stemlib.io.micrograph.to_uint8"
-        )
+    check_uint8(image)
     if not scale_factor > 1:
         raise ValueError(f"scale_factor={scale_factor} must be above 1")
     height, width = image.shape
-    found, margins = [], []
+    found = [np.empty((0, 4), np.int32)]
     n_stripes = None
-    for scale in _scales(cascade.window, image.shape, scale_factor, min_size, max_size):
+    for scale in _scales(cascade.window, image.shape, scale_factor, min_size):
         reduced_size = (_round(width / scale), _round(height / scale))
         reduced = cv2.resize(image, reduced_size, interpolation=cv2.INTER_LINEAR_EXACT)
         stride = step or (1 if scale >= 2 else 2)
@@ -146,37 +117,26 @@ def raw_windows(
         if step is None:
             # OpenCV deals the rows to stripes, and may leave the last row of windows to none of them.
             rows = min(rows, n_stripes * max(-(-(rows // stride) // n_stripes), 1) * stride)
-        positions, margin = evaluate(cascade, reduced, rows, stride)
+        positions = _passing(cascade, reduced, rows, stride)
         corners = np.rint(positions * np.float32(scale)).astype(np.int32)
         # Rounding can carry a window over the lower or right edge; OpenCV cuts it there.
         sides = np.minimum(_round(cascade.window * scale), np.array(image.shape, np.int32) - corners)
         found.append(np.hstack([corners, sides.astype(np.int32)]))
-        margins.append(margin)
-    if not found:
-        return np.empty((0, 4), np.int32), np.empty(0, np.float32)
-    return np.vstack(found), np.concatenate(margins)
+    return np.vstack(found)
 
 
-def evaluate(cascade: Cascade, image: np.ndarray, rows: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``(y, x)`` of the windows in the first rows that pass all stages, and their margin over the last one."""
+def _passing(cascade, image, rows, step):
+    """Return ``(y, x)`` of the windows in the first rows that pass all stages: (N, 2) float32."""
     columns = image.shape[1] - cascade.window + 1
     if rows <= 0 or columns <= 0:
-        return np.empty((0, 2), np.float32), np.empty(0, np.float32)
+        return np.empty((0, 2), np.float32)
     # Strips this narrow stay in the processor's first cache for as many rows as a window has.
     strip = min(_STRIP, columns)
     offsets = grid_offsets(cascade.features[cascade.stump_features], strip + cascade.window)
-    return _slide(
-        cv2.integral(image),
-        cascade.window,
-        strip,
-        rows,
-        step,
-        offsets,
-        cascade.subsets,
-        cascade.votes,
-        cascade.stage_ends,
-        cascade.stage_thresholds - _THRESHOLD_MARGIN,
-    )
+    stumps = (offsets, cascade.subsets, cascade.votes)
+    stages = (cascade.stage_ends, cascade.stage_thresholds - _THRESHOLD_MARGIN)
+    found = _slide(cv2.integral(image), cascade.window, strip, rows, step, stumps, stages)
+    return np.array(found, np.float32).reshape(-1, 2)
 
 
 def grid_offsets(features: np.ndarray, row_length: int) -> np.ndarray:
@@ -218,15 +178,15 @@ def pattern(integral, at, offsets):
 
 
 @numba.njit(cache=True, nogil=True)
-def _slide(integral, window, strip, rows, step, offsets, subsets, votes, stage_ends, thresholds):
+def _slide(integral, window, strip, rows, step, stumps, stages):
+    offsets, subsets, votes = stumps
+    stage_ends, thresholds = stages
     columns = integral.shape[1] - window
     row_length = strip + window
     part = np.zeros((integral.shape[0], row_length), integral.dtype)
     flat = part.ravel()
     next_x = np.zeros(rows, np.int64)
-    capacity = 256
-    positions, margins = np.empty((capacity, 2), np.float32), np.empty(capacity, np.float32)
-    n = 0
+    found = []
     for left in range(0, columns, strip):
         width = min(row_length, integral.shape[1] - left)
         # Counted from the strip's own edge: sums over a whole large image wrap around.
@@ -250,33 +210,20 @@ def _slide(integral, window, strip, rows, step, offsets, subsets, votes, stage_e
                         failed_at = stage
                         break
                 if failed_at < 0:
-                    if n == capacity:
-                        capacity *= 2
-                        positions, margins = _grown(positions, capacity), _grown(margins, capacity)
-                    positions[n, 0] = y
-                    positions[n, 1] = x
-                    margins[n] = total - thresholds[-1]
-                    n += 1
+                    found.append((y, x))
                 # OpenCV looks at every second window only after one that fails the very first stage.
                 x += 2 * step if failed_at == 0 else step
             next_x[y] = x
-    return positions[:n], margins[:n]
+    return found
 
 
-@numba.njit(cache=True, nogil=True)
-def _grown(array, capacity):
-    grown = np.empty((capacity, *array.shape[1:]), array.dtype)
-    grown[: len(array)] = array
-    return grown
-
-
-def _scales(window, shape, scale_factor, min_size, max_size):
+def _scales(window, shape, scale_factor, min_size):
     scales, factor = [], 1.0
     while _round(window * factor) <= min(shape):
         scales.append(np.float32(factor))
         factor *= scale_factor
     sides = np.array([_round(window * scale) for scale in scales])
-    kept = (sides >= min_size) & (sides <= (min(shape) if max_size is None else max_size))
+    kept = sides >= min_size
     if scales and not kept.any():
         # As OpenCV does: rather the nearest size than none.
         kept[np.argmin(np.abs(sides - min_size))] = True

@@ -1,7 +1,5 @@
 """OpenCV's cascade XML, read and written."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ElementTree
 from functools import lru_cache
 from pathlib import Path
@@ -161,4 +159,4 @@ def save_cascade(cascade: Cascade, path: str | Path, *, hit_rate: float, false_a
     lines += ["  </stages>", "  <features>"]
     lines += [f"    <_><rect>{x} {y} {w} {h}</rect></_>" for x, y, w, h in cascade.features[used]]
     lines += ["  </features></cascade>", "</opencv_storage>", ""]
-    write_atomically(Path(path), "\n".join(lines))
+    write_atomically(path, "\n".join(lines))

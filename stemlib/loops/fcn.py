@@ -10,13 +10,16 @@ import math
 import cv2
 import numpy as np
 import torch
+from skimage.measure import block_reduce
 from torch import nn
 from torch.nn import functional
 
-from stemlib.io.weights import load_weights
-from stemlib.loops.boxes import overlap
+from stemlib.io.grey import check_uint8
+from stemlib.io.weights import Network, convolution
+from stemlib.loops.boxes import suppress
 from stemlib.weights import FOLDER
 
+CELL = 4  # px of the network's input per cell of its output, along each axis
 FRAME = 1024  # the network sees every image reduced, by a whole number, to about FRAME x FRAME px
 SIZE_UNIT = 32.0  # frame px; the network's sizes are log(size / SIZE_UNIT), near 0 for a usual loop
 SMALLEST_SIDE = 64  # px
@@ -24,6 +27,61 @@ SMALLEST_SIDE = 64  # px
 _SCALES = {1.0: 0.6, 0.75: 0.4}
 _MAX_LOOPS = 2000
 _OVERLAP = 0.45  # of two boxes with a larger intersection over union, the one with the lower score goes
+
+
+class CentreNet(Network):
+    """Network from a standardised frame to centre logit, log height, log width and the centre's offset.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Channels at each level; a level halves the resolution of the one before.
+
+    Examples
+    --------
+    >>> import torch
+    >>> CentreNet((8, 8)).eval()(torch.zeros(1, 1, 64, 64)).shape
+    torch.Size([1, 5, 16, 16])
+    """
+
+    shipped = FOLDER / "loop_fcn.safetensors"
+    maker = "fcn"
+
+    def __init__(self, widths=(24, 40, 56, 80, 112, 128)):
+        super().__init__(widths, threshold=0.5)
+        self.stem = nn.Sequential(
+            convolution(1, 16, size=5, stride=2), convolution(16, self.widths[0], stride=2)
+        )
+        inputs = self.widths[:1] + self.widths[:-1]
+        self.down = nn.ModuleList(
+            nn.Sequential(convolution(a, b), convolution(b, b))
+            for a, b in zip(inputs, self.widths, strict=True)
+        )
+        self.up = nn.ModuleList(
+            convolution(a + b, a) for a, b in zip(self.widths[:-1], self.widths[1:], strict=True)
+        )
+        self.head = nn.Sequential(
+            convolution(self.widths[0], self.widths[0]), nn.Conv2d(self.widths[0], 5, 1)
+        )
+        # Centres are rare: starting at a probability of 2 % keeps the first steps from being spent on that.
+        nn.init.constant_(self.head[-1].bias[:1], -4.0)
+
+    @property
+    def stride(self):
+        """Frame pixels that the sides of the input must be a multiple of."""
+        return CELL * 2 ** len(self.up)
+
+    def forward(self, frame):
+        """Map (N, 1, H, W) to (N, 5, H / 4, W / 4): centre logit, log height, log width, offsets y and x."""
+        x = self.stem(frame)
+        skips = []
+        for level, layer in enumerate(self.down):
+            x = layer(functional.max_pool2d(x, 2) if level else x)
+            skips.append(x)
+        skips.pop()
+        for layer in reversed(self.up):
+            x = layer(torch.cat([functional.interpolate(x, scale_factor=2.0), skips.pop()], dim=1))
+        return self.head(x)
 
 
 def reduction(shape):
@@ -69,24 +127,22 @@ def to_frame(image):
     """
     step = reduction(image.shape)
     padded = np.pad(image, [(0, -side % step) for side in image.shape], mode="edge")
-    height, width = padded.shape
-    blocks = padded.reshape(height // step, step, width // step, step)
-    frame = blocks.mean(axis=(1, 3), dtype=np.float32)
+    frame = block_reduce(padded, step, np.mean, func_kwargs={"dtype": np.float32})
     low, middle, high = np.percentile(frame, [16, 50, 84])
     return np.clip((frame - middle) / max((high - low) / 2, 1.0), -4, 4).astype(np.float32)
 
 
-def _maps(network, frame, device, views):
+def _maps(network, frame, views=range(8)):
     """Arrays over the cells: centre probability, height and width (frame px), offsets y and x (cells)."""
     cells = [-(-side // CELL) for side in frame.shape]
     mean = torch.zeros(3, *cells)
     for scale, share in _SCALES.items():
         if scale == 1:
-            maps = _mean_of_views(network, frame, device, views)
+            maps = _mean_of_views(network, frame, views)
             offsets = maps[3:]
         else:
             smaller = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            maps = _mean_of_views(network, smaller, device, views)
+            maps = _mean_of_views(network, smaller, views)
             maps = functional.interpolate(maps[None], size=cells, mode="bilinear")[0]
             maps[1:3] -= math.log(scale)
         mean += share * maps[:3]
@@ -95,10 +151,10 @@ def _maps(network, frame, device, views):
     return 1 / (1 + np.exp(-logit)), size[0], size[1], *offsets.numpy()
 
 
-def _mean_of_views(network, frame, device, views):
+def _mean_of_views(network, frame, views):
     """Mean answer over rotations and mirror images of the frame, turned back: (5, h, w) on the CPU."""
     padded = np.pad(frame, [(0, -side % network.stride) for side in frame.shape])
-    whole = torch.from_numpy(padded)[None, None].to(device)
+    whole = torch.from_numpy(padded)[None, None].to(next(network.parameters()).device)
     total = 0
     for view in views:
         turns, mirrored = view % 4, view >= 4
@@ -125,18 +181,7 @@ def _turn_back(out, turns, mirrored):
     return out
 
 
-def _suppress(boxes, scores):
-    """Positions of the boxes to keep, best first (greedy non-maximum suppression)."""
-    order = np.argsort(-scores, kind="stable")[:_MAX_LOOPS]
-    kept = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        order = rest[overlap(boxes[best : best + 1], boxes[rest])[0] <= _OVERLAP]
-    return np.array(kept, dtype=int)
-
-
-def detect_fcn(image, *, weights=None, threshold=None, device="auto", views=8):
+def detect_fcn(image, network, *, threshold=None):
     """Find loops in a bright-field micrograph with the fully convolutional detector.
 
     The image is reduced by a whole number to about 1024 × 1024 px, as all images were in training, so one of
@@ -146,15 +191,10 @@ def detect_fcn(image, *, weights=None, threshold=None, device="auto", views=8):
     ----------
     image : numpy.ndarray, (H, W), uint8
         As `stemlib.io.micrograph.to_uint8` gives it; at least 64 × 64 px.
-    weights : str or pathlib.Path, optional
-        A safetensors file written by `stemlib.training.fcn`. The shipped one by default.
+    network : CentreNet
+        Its answer is averaged over the eight rotations and mirror images.
     threshold : float, optional
-        Lowest score of a loop, in 0..1. By default the one that the weight file carries.
-    device : str
-        "auto" (a GPU where there is one), "cpu", "cuda", ...
-    views : int
-        Over how many of the eight rotations and mirror images the network's answer is averaged, 1 to 8.
-        Fewer are faster and a little less right.
+        Lowest score of a loop, in 0..1. By default the network's own, chosen on validation images.
 
     Returns
     -------
@@ -168,9 +208,7 @@ def detect_fcn(image, *, weights=None, threshold=None, device="auto", views=8):
     TypeError
         If the image is not an array of uint8.
     ValueError
-        If it is not 2-D or smaller than 64 × 64 px, or if another argument or the weight file is no good.
-    FileNotFoundError
-        If the weight file does not exist.
+        If it is not 2-D or smaller than 64 × 64 px, or the threshold is no good.
 
     References
     ----------
@@ -179,28 +217,19 @@ def detect_fcn(image, *, weights=None, threshold=None, device="auto", views=8):
     Examples
     --------
     >>> import numpy as np
-    >>> boxes, scores = detect_fcn(np.full((256, 256), 128, np.uint8), device="cpu")
+    >>> boxes, scores = detect_fcn(np.full((256, 256), 128, np.uint8), CentreNet.load())
     >>> boxes.shape, scores.shape
     ((0, 4), (0,))
     """
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise TypeError(
-            f"image must be an array of uint8, as stemlib.io.micrograph.to_uint8 gives it, not {kind}"
-        )
-    if image.ndim != 2 or min(image.shape) < SMALLEST_SIDE:
+    check_uint8(image)
+    if min(image.shape) < SMALLEST_SIDE:
         raise ValueError(
-            f"image has shape {image.shape}; 2-D and at least {SMALLEST_SIDE} x {SMALLEST_SIDE} px would do"
+            f"image is {image.shape[0]} x {image.shape[1]} px; at least {SMALLEST_SIDE} px a side would do"
         )
-    if views not in range(1, 9):
-        raise ValueError(f"views={views!r} must be a whole number from 1 to 8")
-    network, stored = load_network(weights, device)
-    threshold = stored if threshold is None else threshold
+    threshold = network.settings["threshold"] if threshold is None else threshold
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold!r} must lie in 0..1")
-    heat, tall, wide, dy, dx = _maps(
-        network, to_frame(image), next(network.parameters()).device, range(views)
-    )
+    heat, tall, wide, dy, dx = _maps(network, to_frame(image))
     highest = functional.max_pool2d(torch.from_numpy(heat)[None], 3, stride=1, padding=1)[0].numpy()
     row, column = np.nonzero((heat == highest) & (heat >= max(threshold, 1e-6)))
     at = (row, column)
@@ -211,111 +240,6 @@ def detect_fcn(image, *, weights=None, threshold=None, device="auto", views=8):
     x = ((column + dx[at] + 0.5) * CELL) * step - 0.5
     half_h, half_w = tall[at] * step / 2, wide[at] * step / 2
     boxes = np.stack([y - half_h, x - half_w, y + half_h, x + half_w], axis=1).astype(float)
-    keep = _suppress(boxes, scores)
-    limits = np.array([image.shape[0] - 1, image.shape[1] - 1] * 2, dtype=float)
-    return np.clip(boxes[keep], 0, limits), scores[keep]
-
-
-WEIGHTS = FOLDER / "loop_fcn.safetensors"
-CELL = 4  # px of the network's input per cell of its output, along each axis
-
-
-def _convolution(channels_in, channels_out, size=3, stride=1):
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, size, stride, size // 2, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    )
-
-
-class CentreNet(nn.Module):
-    """Network from a standardised frame to centre logit, log height, log width and the centre's offset.
-
-    Parameters
-    ----------
-    widths : sequence of int
-        Channels at each level; a level halves the resolution of the one before.
-
-    Examples
-    --------
-    >>> import torch
-    >>> CentreNet((8, 8)).eval()(torch.zeros(1, 1, 64, 64)).shape
-    torch.Size([1, 5, 16, 16])
-    """
-
-    def __init__(self, widths=(24, 40, 56, 80, 112, 128)):
-        super().__init__()
-        self.widths = tuple(int(width) for width in widths)
-        self.stem = nn.Sequential(
-            _convolution(1, 16, size=5, stride=2), _convolution(16, self.widths[0], stride=2)
-        )
-        inputs = self.widths[:1] + self.widths[:-1]
-        self.down = nn.ModuleList(
-            nn.Sequential(_convolution(a, b), _convolution(b, b))
-            for a, b in zip(inputs, self.widths, strict=True)
-        )
-        self.up = nn.ModuleList(
-            _convolution(a + b, a) for a, b in zip(self.widths[:-1], self.widths[1:], strict=True)
-        )
-        self.head = nn.Sequential(
-            _convolution(self.widths[0], self.widths[0]), nn.Conv2d(self.widths[0], 5, 1)
-        )
-        # Centres are rare: starting at a probability of 2 % keeps the first steps from being spent on that.
-        nn.init.constant_(self.head[-1].bias[:1], -4.0)
-
-    @property
-    def stride(self):
-        """Frame pixels that the sides of the input must be a multiple of."""
-        return CELL * 2 ** len(self.up)
-
-    def forward(self, frame):
-        """Map (N, 1, H, W) to (N, 5, H / 4, W / 4): centre logit, log height, log width, offsets y and x."""
-        x = self.stem(frame)
-        skips = []
-        for level, layer in enumerate(self.down):
-            x = layer(functional.max_pool2d(x, 2) if level else x)
-            skips.append(x)
-        skips.pop()
-        for layer in reversed(self.up):
-            x = layer(torch.cat([functional.interpolate(x, scale_factor=2.0), skips.pop()], dim=1))
-        return self.head(x)
-
-
-def load_network(weights=None, device="cpu"):
-    """Network and threshold from a weight file.
-
-    Parameters
-    ----------
-    weights : str or pathlib.Path, optional
-        A safetensors file written by `stemlib.training.fcn`. The shipped one by default.
-    device : str
-        "auto", "cpu", "cuda", ...
-
-    Returns
-    -------
-    network : CentreNet
-        Ready for inference, on the device.
-    threshold : float
-        The score from which on a detection counts, chosen on validation images when the file was made.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is damaged, or holds something else.
-
-    Examples
-    --------
-    >>> network, threshold = load_network()
-    >>> 0 < threshold < 1
-    True
-    """
-    network = load_weights(weights, WEIGHTS, "fcn", _build, device)
-    return network, network.threshold
-
-
-def _build(settings):
-    network = CentreNet(settings["widths"])
-    network.threshold = float(settings["threshold"])
-    return network
+    best = np.argsort(-scores, kind="stable")[:_MAX_LOOPS]
+    keep = best[suppress(boxes[best], scores[best], most_overlap=_OVERLAP)]
+    return np.clip(boxes[keep], 0, np.array(image.shape * 2) - 1.0), scores[keep]

@@ -1,7 +1,5 @@
 """Dislocation loops of a micrograph: found, screened, measured and counted by `find_loops`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -11,14 +9,13 @@ import pandas as pd
 
 from stemlib.io.files import write_atomically
 from stemlib.io.micrograph import as_micrograph, check_mask, to_uint8
-from stemlib.io.tables import with_nanometres, with_units
+from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.loops import fcn, measuring, screening
 from stemlib.loops.boxes import COLUMNS, suppress
 from stemlib.loops.candidates import default_min_diameter, find_candidates, working_image
 from stemlib.loops.cascade_xml import load_cascade
 from stemlib.loops.tables import Density, imagej_table, loop_density
 
-SMALLEST_SIDE = 64  # px
 _REPORTED = 0.02  # the network's peaks of a lower score are noise, not candidates
 
 
@@ -57,14 +54,14 @@ class Loops:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``major (px)``, ``major (nm)``."""
-        write_atomically(Path(path), with_units(self.table).to_csv(index=False))
+        write_csv(self.table, path)
 
     def to_imagej_csv(self, path: str | Path) -> None:
         """Write the table as ImageJ writes its results (px, counted from pixel edges), to be corrected by a person.
 
         `stemlib.loops.tables.read_imagej_csv` reads it back.
         """
-        write_atomically(Path(path), imagej_table(self.table).to_csv(index=False))
+        write_atomically(path, imagej_table(self.table).to_csv(index=False))
 
 
 def find_loops(
@@ -139,8 +136,10 @@ def find_loops(
     weights = _check_weights(weights)
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     shape = micrograph.image.shape
-    if min(shape) < SMALLEST_SIDE:
-        raise ValueError(f"image is {shape[0]} x {shape[1]} px; at least {SMALLEST_SIDE} px a side would do")
+    if min(shape) < fcn.SMALLEST_SIDE:
+        raise ValueError(
+            f"image is {shape[0]} x {shape[1]} px; at least {fcn.SMALLEST_SIDE} px a side would do"
+        )
     if thickness_nm is not None and micrograph.pixel_size_nm is None:
         raise ValueError(
             f"thickness_nm={thickness_nm} is of no use without a pixel size; give pixel_size_nm too"
@@ -151,10 +150,9 @@ def find_loops(
     boxes, loop_boxes, probability, chosen = propose(grey, min_diameter, weights, device)
     threshold = chosen if threshold is None else threshold
     inside = _centred_inside(loop_boxes, shape, mask)
-    accepted = np.zeros(len(boxes), bool)
-    accepted[suppress(loop_boxes, probability, inside & (probability >= threshold))] = True
+    kept = suppress(loop_boxes, probability, inside & (probability >= threshold))
+    accepted = np.isin(np.arange(len(boxes)), kept)
     candidates = pd.DataFrame(boxes, columns=COLUMNS).assign(probability=probability, accepted=accepted)
-    kept = np.flatnonzero(accepted)[np.argsort(-probability[accepted], kind="stable")]
     table = measuring.measure_loops(grey, loop_boxes[kept])
     table.insert(table.columns.get_loc("touches_edge"), "score", probability[kept])
     return Loops(
@@ -176,12 +174,13 @@ def find_loops(
 def _propose_cascade(grey, min_diameter, weights, device):
     """Modules I and II: candidates, the loops' own boxes, probabilities, and the network's own threshold."""
     cascade = load_cascade(weights.get("cascade"))
-    network = screening.load_screening(weights.get("screening"), device)
+    network = screening.ScreeningNetwork.load(weights.get("screening"), device)
     working, factor = working_image(grey, min_diameter or default_min_diameter(grey.shape))
     found, _ = find_candidates(cascade, working)
     probability, refined = screening.screen(working, found, network)
     boxes, loop_boxes = ((b + 0.5) * factor - 0.5 for b in (found, refined))
-    return boxes, _cut(loop_boxes, grey.shape), probability, network.settings["threshold"]
+    loop_boxes = np.clip(loop_boxes, -0.5, np.array(grey.shape * 2) - 0.5)
+    return boxes, loop_boxes, probability, network.settings["threshold"]
 
 
 def _propose_fcn(grey, min_diameter, weights, device):
@@ -189,13 +188,9 @@ def _propose_fcn(grey, min_diameter, weights, device):
         raise ValueError(
             f"min_diameter={min_diameter} has no meaning for method='fcn', which finds loops of all sizes"
         )
-    boxes, score = fcn.detect_fcn(grey, weights=weights.get("fcn"), threshold=_REPORTED, device=device)
-    return boxes, boxes, score, fcn.load_network(weights.get("fcn"), device)[1]
-
-
-def _cut(boxes, shape):
-    limits = np.array([shape[0], shape[1]] * 2) - 0.5
-    return np.clip(boxes, -0.5, limits)
+    network = fcn.CentreNet.load(weights.get("fcn"), device)
+    boxes, score = fcn.detect_fcn(grey, network, threshold=_REPORTED)
+    return boxes, boxes, score, network.settings["threshold"]
 
 
 def _centred_inside(boxes, shape, mask):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stemlib.io.micrograph import as_micrograph
-from stemlib.loops.watershed import flood, place_ellipse, region_moments
+from stemlib.loops.watershed import flood, place_ellipse
 
 COLUMNS = ["y", "x", "major", "minor", "angle_deg", "area", "top", "left", "bottom", "right"]
 FLAGS = ["touches_edge", "flood_failed"]
@@ -20,7 +20,7 @@ _FINE, _COARSE = 1.8, 3.24
 _SEARCH_RANGE = (-4.0, 1.7)  # in standard deviations, so that a black dot on the ring does not win the search
 
 # The flood's relief is the darkness, cut at 1.25 so that it follows the middle of a broad ring, on a
-# parabolic dam over the seed ellipse, which bridges the gaps of open arcs. People draw a loop slightly
+# parabolic dam over the seed ellipse, which bridges the gaps of open arcs. Annotators draw a loop slightly
 # outside the crest of its ring: with the dam 6 and 2 % further out, the axes have no bias on label set B.
 _RELIEF_RANGE = (-3.0, 1.25)
 _DAM_WIDTH = 0.25
@@ -37,7 +37,7 @@ def measure_loops(image, boxes):
     Each box is resampled to a small square. An ellipse is fitted to the darkest ring near the box; the inside
     of it is the inner seed and the far outside the outer seed of a watershed flood, whose border is the crest
     of the ring. The region inside gives the ellipse of equal area and equal ratio of second moments, as in
-    ImageJ. Its constants were chosen on human ellipses (label set B of training images).
+    ImageJ. Its constants were chosen on annotators' ellipses (label set B of training images).
 
     Parameters
     ----------
@@ -151,13 +151,10 @@ def _square_around(image, box):
     patch = image[max(y0, 0) : y0 + n, max(x0, 0) : x0 + n].astype(np.float32)
     scale = _SIDE / n
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    inside = None
-    if before_y or before_x or after_y or after_x:
-        patch = cv2.copyMakeBorder(patch, before_y, after_y, before_x, after_x, cv2.BORDER_REPLICATE)
-        rows = np.arange(_SIDE) / scale + y0 + 0.5 / scale - 0.5
-        columns = np.arange(_SIDE) / scale + x0 + 0.5 / scale - 0.5
-        rows_inside = (rows > -0.5) & (rows < height - 0.5)
-        inside = rows_inside[:, None] & ((columns > -0.5) & (columns < width - 0.5))
+    patch = cv2.copyMakeBorder(patch, before_y, after_y, before_x, after_x, cv2.BORDER_REPLICATE)
+    rows, columns = (np.arange(_SIDE) / scale + first + 0.5 / scale - 0.5 for first in (y0, x0))
+    rows_inside = (rows > -0.5) & (rows < height - 0.5)
+    inside = rows_inside[:, None] & ((columns > -0.5) & (columns < width - 0.5))
     return cv2.resize(patch, (_SIDE, _SIDE), interpolation=how), inside, y0, x0, scale
 
 
@@ -189,16 +186,18 @@ def _flooded(darkness, inside, seed):
     seeds = (radius < _INNER_SEED) + np.uint8(2) * (radius > _OUTER_SEED)
     region = flood(levels, seeds.astype(np.uint8))
     within = radius < 1
-    if inside is None:
-        return region, np.count_nonzero(within), False
     region[~inside] = 2
     return region, np.count_nonzero(within & inside), bool((within & ~inside).any())
 
 
 def _ellipse_of(region, expected, seed):
     """Ellipse (y, x, semi-axes, angle) and area of a region, and whether they had to be the seed's."""
-    area, y, x, yy, xx, xy = region_moments(region)
+    moments = cv2.moments((region == 1).view(np.uint8), binaryImage=True)
+    area = moments["m00"]
     if expected / _AREA_FACTOR < area < expected * _AREA_FACTOR:
+        y, x = moments["m01"] / area, moments["m10"] / area
+        # A pixel is a square, not a point: 1/12 of its side squared is its own moment.
+        yy, xx, xy = moments["mu02"] / area + 1 / 12, moments["mu20"] / area + 1 / 12, moments["mu11"] / area
         mean, spread = (yy + xx) / 2, math.hypot((xx - yy) / 2, xy)
         aspect = math.sqrt(max(mean - spread, 0) / (mean + spread))
         if aspect > _LEAST_ASPECT:

@@ -1,21 +1,13 @@
 """Module II: a convolutional network tells loops among Module I's candidates and says where exactly they lie."""
 
-from __future__ import annotations
-
-import json
-from pathlib import Path
-
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from stemlib.io.files import write_atomically
-from stemlib.io.weights import load_weights
+from stemlib.io.weights import Network, convolution
 from stemlib.weights import FOLDER
 
-WEIGHTS = FOLDER / "loop_screening.safetensors"
 CROP = 48
 CROP_CONTEXT = 1.5  # side of the crop over the side of the candidate's box
 _CANDIDATE_TO_LOOP = 1 / 1.4  # the loop's share of the candidate's side: the network's zero for sizes
@@ -24,26 +16,28 @@ _BATCH = 256
 _HOPELESS = -4.0  # logit
 
 
-class ScreeningNetwork(nn.Module):
+class ScreeningNetwork(Network):
     """Seven convolutions from a crop to one logit and four numbers that refine the box.
 
     The settings that go with the weights, a calibration ``slope`` and ``offset`` of the logit and the ``threshold`` of
-    probability above which a candidate counts, are attributes.
+    probability above which a candidate counts, are its `settings`.
     """
 
+    shipped = FOLDER / "loop_screening.safetensors"
+    maker = "screening"
+
     def __init__(self, widths: tuple[int, ...] = (16, 32, 48, 64, 96, 96)):
-        super().__init__()
-        self.settings = {"widths": list(widths), "slope": 1.0, "offset": 0.0, "threshold": 0.5}
+        super().__init__(widths, slope=1.0, offset=0.0, threshold=0.5)
         a, b, c, d, e, f = widths
         self.features = nn.Sequential(
-            *_convolution(1, a, 5, stride=2),
-            *_convolution(a, b),
+            *convolution(1, a, 5, stride=2),
+            *convolution(a, b),
             nn.MaxPool2d(2),
-            *_convolution(b, c),
-            *_convolution(c, d),
+            *convolution(b, c),
+            *convolution(c, d),
             nn.MaxPool2d(2),
-            *_convolution(d, e),
-            *_convolution(e, f),
+            *convolution(d, e),
+            *convolution(e, f),
             nn.MaxPool2d(2),
             nn.Flatten(),
             nn.Dropout(0.3),
@@ -57,14 +51,6 @@ class ScreeningNetwork(nn.Module):
         return self.head(self.features(crops))
 
 
-def _convolution(channels_in, channels_out, size=3, stride=1):
-    return (
-        nn.Conv2d(channels_in, channels_out, size, stride=stride, padding=size // 2, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    )
-
-
 def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> tuple[np.ndarray, np.ndarray]:
     """Give each candidate its probability of being a loop, and the box that the loop fills.
 
@@ -75,7 +61,6 @@ def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> t
     boxes : (N, 4) float
         Candidates, ``top, left, bottom, right``, px.
     network : ScreeningNetwork
-        See `load_screening`.
 
     Returns
     -------
@@ -90,7 +75,7 @@ def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> t
     --------
     >>> import numpy as np
     >>> boxes = np.array([[10.0, 10, 40, 40]])
-    >>> probability, refined = screen(np.full((64, 64), 128, np.uint8), boxes, load_screening())
+    >>> probability, refined = screen(np.full((64, 64), 128, np.uint8), boxes, ScreeningNetwork.load())
     >>> probability.shape, refined.shape
     ((1,), (1, 4))
 
@@ -206,7 +191,7 @@ def is_mirrored(refined: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
     Modules I and II see the image continued by its mirror image. Whatever dark thing the edge cuts makes a closed
     figure there, centred on the edge, which looks like a loop. Of the detections on training images that reach so far
-    out, people marked 2 % as loops; of those that reach out less, or not at all, about two thirds.
+    out, annotators marked 2 % as loops; of those that reach out less, or not at all, about two thirds.
 
     Parameters
     ----------
@@ -229,45 +214,3 @@ def is_mirrored(refined: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     last = np.asarray(shape, float) - 0.5
     beyond = np.maximum(-0.5 - refined[:, :2], refined[:, 2:] - last)
     return (beyond > MOST_BEYOND * (refined[:, 2:] - refined[:, :2])).any(axis=1)
-
-
-def load_screening(weights: str | Path | None = None, device: str = "auto") -> ScreeningNetwork:
-    """Load the screening network for inference; a second call with the same file is free.
-
-    Parameters
-    ----------
-    weights : path-like, optional
-        Weights in safetensors; by default those that come with stemlib.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-
-    Returns
-    -------
-    ScreeningNetwork
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If it is damaged or holds something else, or torch has no such device.
-
-    Examples
-    --------
-    >>> 0 < load_screening().settings["threshold"] < 1
-    True
-    """
-    return load_weights(weights, WEIGHTS, "screening", _build, device)
-
-
-def _build(settings):
-    network = ScreeningNetwork(tuple(settings["widths"]))
-    network.settings.update(settings)
-    return network
-
-
-def save_screening(network: ScreeningNetwork, path: str | Path) -> None:
-    """Write the network's weights and settings as safetensors, in one go."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    metadata = {"stemlib_screening": json.dumps(network.settings)}
-    write_atomically(Path(path), lambda temporary: save_file(state, temporary, metadata=metadata))

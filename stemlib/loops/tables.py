@@ -1,7 +1,5 @@
 """Number densities of loops, and their tables as ImageJ writes and reads them."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +9,11 @@ import pandas as pd
 from scipy import stats
 
 from stemlib.io.tables import with_nanometres
+from stemlib.loops.measuring import COLUMNS
 
 _IMAGEJ = ["Area", "X", "Y", "BX", "BY", "Width", "Height", "Major", "Minor", "Angle"]
+_SAME = {"area": "Area", "major": "Major", "minor": "Minor", "angle_deg": "Angle"}
+_SHIFTED = {"x": "X", "y": "Y", "left": "BX", "top": "BY"}  # ImageJ counts from the pixels' edges
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Density:
     per_area: float
     low: float
     high: float
-    area_nm2: float | None
-    per_nm2: float | None
-    low_per_nm2: float | None
-    high_per_nm2: float | None
-    per_nm3: float | None
-    low_per_nm3: float | None
-    high_per_nm3: float | None
+    area_nm2: float | None = None
+    per_nm2: float | None = None
+    low_per_nm2: float | None = None
+    high_per_nm2: float | None = None
+    per_nm3: float | None = None
+    low_per_nm3: float | None = None
+    high_per_nm3: float | None = None
 
 
 def loop_density(
@@ -78,14 +79,13 @@ def loop_density(
     low = stats.chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
     high = stats.chi2.ppf(0.975, 2 * count + 2) / 2
     counts = np.array([count, low, high])
-    area_nm2 = None if pixel_size_nm is None else area * pixel_size_nm**2
-    per_nm2 = [None] * 3 if area_nm2 is None else (counts / area_nm2).tolist()
-    per_nm3 = (
-        [None] * 3
-        if area_nm2 is None or thickness_nm is None
-        else (counts / area_nm2 / thickness_nm).tolist()
-    )
-    return Density(int(count), float(area), *(counts / area).tolist(), area_nm2, *per_nm2, *per_nm3)
+    values = [int(count), float(area), *(counts / area).tolist()]
+    if pixel_size_nm is not None:
+        area_nm2 = area * pixel_size_nm**2
+        values += [area_nm2, *(counts / area_nm2).tolist()]
+        if thickness_nm is not None:
+            values += (counts / area_nm2 / thickness_nm).tolist()
+    return Density(*values)
 
 
 def imagej_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -94,35 +94,15 @@ def imagej_table(table: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> import pandas as pd
-    >>> row = dict(
-    ...     y=9.5,
-    ...     x=4.5,
-    ...     major=8.0,
-    ...     minor=6.0,
-    ...     angle_deg=30.0,
-    ...     area=38.0,
-    ...     top=6.0,
-    ...     left=1.0,
-    ...     bottom=13.0,
-    ...     right=8.0,
-    ... )
-    >>> imagej_table(pd.DataFrame([row]))[["X", "Y", "BX", "Width"]].iloc[0].tolist()
+    >>> loops = pd.DataFrame([[9.5, 4.5, 8.0, 6.0, 30.0, 38.0, 6.0, 1.0, 13.0, 8.0]], columns=COLUMNS)
+    >>> imagej_table(loops)[["X", "Y", "BX", "Width"]].iloc[0].tolist()
     [5.0, 10.0, 1.5, 7.0]
     """
-    result = pd.DataFrame(
-        {
-            "Area": table["area"],
-            "X": table["x"] + 0.5,
-            "Y": table["y"] + 0.5,
-            "BX": table["left"] + 0.5,
-            "BY": table["top"] + 0.5,
-            "Width": table["right"] - table["left"],
-            "Height": table["bottom"] - table["top"],
-            "Major": table["major"],
-            "Minor": table["minor"],
-            "Angle": table["angle_deg"],
-        }
-    ).reset_index(drop=True)
+    result = table.rename(columns=_SAME | _SHIFTED).assign(
+        Width=table["right"] - table["left"], Height=table["bottom"] - table["top"]
+    )
+    result[list(_SHIFTED.values())] += 0.5
+    result = result[_IMAGEJ].reset_index(drop=True)
     result.insert(0, " ", np.arange(1, len(result) + 1))
     return result
 
@@ -157,22 +137,11 @@ def read_imagej_csv(
     Examples
     --------
     >>> import tempfile, pathlib, pandas as pd
-    >>> row = dict(
-    ...     y=9.5,
-    ...     x=4.5,
-    ...     major=8.0,
-    ...     minor=6.0,
-    ...     angle_deg=30.0,
-    ...     area=38.0,
-    ...     top=6.0,
-    ...     left=1.0,
-    ...     bottom=13.0,
-    ...     right=8.0,
-    ... )
+    >>> loops = pd.DataFrame([[9.5, 4.5, 8.0, 6.0, 30.0, 38.0, 6.0, 1.0, 13.0, 8.0]], columns=COLUMNS)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "corrected.csv")
-    ...     imagej_table(pd.DataFrame([row])).to_csv(path, index=False)
-    ...     read_imagej_csv(path).equals(pd.DataFrame([row]))
+    ...     imagej_table(loops).to_csv(path, index=False)
+    ...     read_imagej_csv(path).equals(loops)
     True
     """
     path = Path(path)
@@ -184,9 +153,7 @@ def read_imagej_csv(
     if not text.strip():
         raise ValueError(f"ImageJ results file {str(path)!r} is empty; save it from ImageJ's Results window")
     # ImageJ writes commas or, where its options say so, tabs.
-    table = pd.read_csv(
-        io.StringIO(text), sep="\t" if "\t" in text.partition("\n")[0] else ",", skipinitialspace=False
-    )
+    table = pd.read_csv(io.StringIO(text), sep="\t" if "\t" in text.partition("\n")[0] else ",")
     table.columns = [str(column).strip() for column in table.columns]
     missing = [column for column in _IMAGEJ if column not in table]
     if missing:
@@ -200,21 +167,12 @@ def read_imagej_csv(
         raise ValueError(
             f"ImageJ results file {str(path)!r} has something other than numbers in row {bad[0] + 1}"
         )
-    top, left = numbers["BY"] - 0.5, numbers["BX"] - 0.5
-    loops = pd.DataFrame(
-        {
-            "y": numbers["Y"] - 0.5,
-            "x": numbers["X"] - 0.5,
-            "major": numbers["Major"],
-            "minor": numbers["Minor"],
-            "angle_deg": numbers["Angle"] % 180,
-            "area": numbers["Area"],
-            "top": top,
-            "left": left,
-            "bottom": top + numbers["Height"],
-            "right": left + numbers["Width"],
-        }
-    ).astype(float)
+    loops = numbers.rename(columns={theirs: ours for ours, theirs in (_SAME | _SHIFTED).items()}).astype(
+        float
+    )
+    loops[list(_SHIFTED)] -= 0.5
+    loops["angle_deg"] %= 180
+    loops = loops.assign(bottom=loops["top"] + loops["Height"], right=loops["left"] + loops["Width"])[COLUMNS]
     if shape is not None:
         far = loops[["bottom", "right"]].to_numpy() >= np.array(shape) - 1.5
         loops["touches_edge"] = (loops[["top", "left"]].to_numpy() <= 0.5).any(axis=1) | far.any(axis=1)

@@ -10,7 +10,6 @@ import numpy as np
 
 from stemlib.agreement import match_columns, score_columns
 from stemlib.columns.find import find_columns
-from stemlib.columns.network import save_column_network
 from stemlib.io.files import write_atomically
 from stemlib.synthetic import PointDefects, Recording, crystal_image, named_crystal, random_crystal
 from stemlib.synthetic.crystals import NAMES
@@ -99,13 +98,13 @@ def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300
         The card.
     """
     folder, network = Path(out_folder), copy.deepcopy(network)
-    network.threshold = _FLOOR
-    path = save_column_network(network, folder / "columns.safetensors")
+    network.settings["threshold"] = _FLOOR
+    path = network.save(folder / "columns.safetensors")
     answers = [_answer(held_back_scene(number), path, device) for number in range(n_scenes)]
     curve = [_scores(answers, float(threshold)) for threshold in np.arange(_FLOOR, 0.81, 0.05).round(2)]
     chosen = choose(curve)
-    network.threshold = chosen["threshold"]
-    path = save_column_network(network, path)
+    network.settings["threshold"] = chosen["threshold"]
+    path = network.save(path)
     card = {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

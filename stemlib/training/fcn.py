@@ -17,7 +17,7 @@ from stemlib import datasets
 from stemlib.io import micrograph
 from stemlib.io.files import write_atomically
 from stemlib.io.weights import choose_device
-from stemlib.loops.fcn import CentreNet, load_network, to_frame
+from stemlib.loops.fcn import CentreNet, to_frame
 from stemlib.training.fcn_crops import draw_crop, frame_boxes
 from stemlib.training.images import loops_of_teams
 
@@ -29,7 +29,7 @@ _MEMORY = 0.998  # of the running mean of the weights, per step
 
 
 def write_weights(path, network, threshold):
-    """Write a network and its threshold as the safetensors file that `stemlib.loops.fcn.load_network` reads.
+    """Write a network and its threshold as the safetensors file that `stemlib.loops.fcn.CentreNet.load` reads.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def write_weights(path, network, threshold):
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from stemlib.loops.fcn import CentreNet, load_network
+    >>> from stemlib.loops.fcn import CentreNet
     >>> path = write_weights(pathlib.Path(tempfile.mkdtemp()) / "w.safetensors", CentreNet((8, 8)), 0.4)
-    >>> load_network(path)[1]
+    >>> CentreNet.load(path).settings["threshold"]
     0.4
     """
     settings = json.dumps({"widths": list(network.widths), "threshold": float(threshold)})
@@ -239,7 +239,7 @@ def train_fcn(
     frames = _frames(images)
     folder = Path(out_folder)
     torch.manual_seed(seed)
-    network = CentreNet(widths) if start is None else copy.deepcopy(load_network(start)[0])
+    network = CentreNet(widths) if start is None else CentreNet.load(start, "cpu")
     network = network.to(device, memory_format=torch.channels_last)
     mean = copy.deepcopy(network)
     settings = {"seed": seed, "epochs": epochs, "scales": list(scales), "precision": precision}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from stemlib.agreement import match, pool
 from stemlib.io.files import write_atomically
-from stemlib.loops.fcn import detect_fcn, load_network
+from stemlib.loops.fcn import CentreNet, detect_fcn
 from stemlib.training.fcn import read_example, write_weights
 
 _FLOOR = 0.05
@@ -144,7 +144,6 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from stemlib.loops.fcn import CentreNet
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> weights = write_weights(folder / "trained.safetensors", CentreNet((8, 8)), 0.3)
     >>> image = np.zeros((64, 64), np.uint8)
@@ -164,8 +163,8 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
     truths = [boxes for _, boxes, _ in examples]
     if not sum(map(len, truths)):
         raise ValueError(f"images holds {len(examples)} images and no loop; nothing to choose a threshold by")
-    network, _ = load_network(weights, "cpu")
-    found = [detect_fcn(image, weights=weights, threshold=_FLOOR, device=device) for image, _, _ in examples]
+    network = CentreNet.load(weights, device)
+    found = [detect_fcn(image, network, threshold=_FLOOR) for image, _, _ in examples]
     published = threshold_curve(truths, found)
     one_to_one = threshold_curve(truths, found, rule="one-to-one")
     both = [i for i, (_, _, disputed) in enumerate(examples) if disputed is not None]

@@ -79,7 +79,7 @@ def _false_windows(image, avoided, cascade, wanted, scale_factor, step, seed):
     if cascade.n_stages == 0:
         windows = _random_windows(turned.shape, cascade.window, scale_factor, 4 * wanted, rng)
     else:
-        windows, _ = raw_windows(cascade, turned, scale_factor=scale_factor, step=step)
+        windows = raw_windows(cascade, turned, scale_factor=scale_factor, step=step)
     windows = windows[rng.permutation(len(windows))[: 3 * wanted]]
     boxes = np.column_stack([windows[:, :2], windows[:, :2] + windows[:, 2:]]).astype(float) - 0.5
     turned_avoided = turned_boxes(avoided, image.shape, turns, mirror)

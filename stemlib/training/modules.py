@@ -15,12 +15,11 @@ from stemlib.loops.candidates import find_candidates
 from stemlib.loops.cascade import Cascade
 from stemlib.loops.cascade_xml import load_cascade, save_cascade
 from stemlib.loops.screening import (
+    ScreeningNetwork,
     apply_refinement,
     crops,
     is_mirrored,
-    load_screening,
     network_answers,
-    save_screening,
 )
 from stemlib.training.cascade import train_cascade
 from stemlib.training.curves import probability_curves
@@ -157,7 +156,7 @@ def train_modules(
         hit_rate=settings.hit_rate,
         false_alarm_rate=settings.false_alarm_rate,
     )
-    save_screening(network, folder / "loop_screening.safetensors")
+    network.save(folder / "loop_screening.safetensors")
     card = {
         "data": data,
         "split": "scores: every image series left out once; within_series, calibration and threshold: parts of every "
@@ -229,9 +228,9 @@ def _screening_without(folder, images, samples, name, left_out, settings, seed, 
             seed=seed,
             progress=progress,
         )
-        save_screening(network, path)
+        network.save(path)
         note_minutes(folder, path.name, started)
-    return load_screening(path, device)
+    return ScreeningNetwork.load(path, device)
 
 
 def _answers(network, image, boxes):

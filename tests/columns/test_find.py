@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 import stemlib
 from stemlib.columns.find import find_columns
-from stemlib.columns.network import load_column_network
+from stemlib.columns.network import ColumnNetwork
 from stemlib.columns.spacing import find_spacing
 from stemlib.synthetic import PointDefects, Recording, crystal_image, named_crystal
 
@@ -338,11 +338,11 @@ def test_bad_images_are_named():
 def test_damaged_weights_are_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"not weights")
     with pytest.raises(ValueError, match="is damaged, or not from stemlib.training.columns"):
-        load_column_network(tmp_path / "w.safetensors")
+        ColumnNetwork.load(tmp_path / "w.safetensors")
 
 
 def test_spacing_is_found_from_the_image_alone():
-    network = load_column_network(device="cpu")
+    network = ColumnNetwork.load(device="cpu")
     rng = np.random.default_rng(11)
     ratios = []
     for crystal in ("square", "honeycomb", "perovskite", "graphene", "hexagonal", "kagome") * 2:

@@ -48,15 +48,14 @@ def test_windows_on_two_loops_make_two_candidates():
 
 
 def test_groups_are_the_mean_of_their_windows_in_pixel_centre_coordinates():
-    boxes, strength = group(np.array([[0, 0, 20, 20], [2, 0, 20, 20]]), shift=-16)
+    boxes, strength = group(np.array([[0, 0, 20, 20], [2, 0, 20, 20]]))
     assert strength.tolist() == [2]
-    assert boxes.tolist() == [[1 - 16.5, -16.5, 21 - 16.5, 20 - 16.5]]
+    assert boxes.tolist() == [[0.5, -0.5, 20.5, 19.5]]
 
 
-def test_lonely_windows_are_dropped():
+def test_a_lonely_window_is_a_group_of_its_own():
     windows = np.array([[0, 0, 20, 20], [1, 1, 20, 20], [100, 100, 20, 20]])
-    assert len(group(windows, min_neighbours=1)[0]) == 2
-    assert len(group(windows, min_neighbours=2)[0]) == 1
+    assert group(windows)[1].tolist() == [2, 1]
 
 
 def test_no_windows_make_no_candidates():

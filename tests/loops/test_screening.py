@@ -9,10 +9,8 @@ from stemlib.loops.screening import (
     apply_refinement,
     crops,
     is_mirrored,
-    load_screening,
     network_answers,
     refinement_targets,
-    save_screening,
     screen,
 )
 
@@ -61,8 +59,8 @@ def test_weights_and_settings_survive_the_file(tmp_path):
     network = ScreeningNetwork((4, 4, 4, 4, 4, 4)).eval()
     network.settings.update(slope=2.0, offset=-1.0, threshold=0.42)
     path = tmp_path / "screening.safetensors"
-    save_screening(network, path)
-    loaded = load_screening(path, "cpu")
+    network.save(path)
+    loaded = ScreeningNetwork.load(path, "cpu")
     assert loaded.settings == network.settings
     image, boxes = blob((80, 80), 40, 40, 6), np.array([[20.0, 20, 60, 60], [0, 0, 30, 30]])
     for one, other in zip(screen(image, boxes, network), screen(image, boxes, loaded), strict=True):
@@ -83,18 +81,6 @@ def test_calibration_changes_probabilities_only(tmp_path):
 def test_no_candidates_need_no_network_run():
     probability, refined = screen(np.zeros((64, 64), np.uint8), np.empty((0, 4)), ScreeningNetwork().eval())
     assert probability.shape == (0,) and refined.shape == (0, 4)
-
-
-def test_missing_and_damaged_weights_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.safetensors"):
-        load_screening(tmp_path / "nothing.safetensors")
-    path = tmp_path / "half.safetensors"
-    save_screening(ScreeningNetwork((4, 4, 4, 4, 4, 4)), path)
-    path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(ValueError, match="half.safetensors"):
-        load_screening(path)
-    with pytest.raises(ValueError, match="no_such_device"):
-        load_screening(tmp_path / "half.safetensors", "no_such_device")
 
 
 def test_the_second_look_is_the_first_turned_by_180_degrees():

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stemlib.io.tables import with_nanometres, with_units
 from stemlib.loops.tables import imagej_table, loop_density, read_imagej_csv
 
 
@@ -55,19 +54,6 @@ def test_nothing_searched_is_an_error():
 def test_lengths_that_cannot_be_are_errors(name, value):
     with pytest.raises(ValueError, match=f"{name}=.* must be positive"):
         loop_density(3, 100.0, **({"pixel_size_nm": 0.5} | {name: value}))
-
-
-def test_nanometres_stand_beside_pixels(table):
-    both = with_nanometres(table, 0.2)
-    assert both.major_nm.tolist() == pytest.approx([2.4, 6.0])
-    assert both.area_nm2.tolist() == pytest.approx([3.0, 18.84])
-    assert both.major.tolist() == [12.0, 30.0]
-    assert list(with_nanometres(table, None)) == list(table)
-
-
-def test_headers_carry_units(table):
-    headers = list(with_units(with_nanometres(table, 0.2)))
-    assert {"major (px)", "major (nm)", "area (nm²)", "angle (deg)"} <= set(headers)
 
 
 @pytest.mark.parametrize("separator", [",", "\t"])

@@ -22,7 +22,7 @@ def trained():
 def test_it_finds_loops_that_it_has_not_seen(trained):
     cascade, _, _ = trained
     scene = loop_micrograph((384, 384), n_loops=12, seed=99)
-    windows, _ = raw_windows(cascade, scene.image, scale_factor=1.2, step=2)
+    windows = raw_windows(cascade, scene.image, scale_factor=1.2, step=2)
     centres = windows[:, :2] + windows[:, 2:] / 2 - 0.5
     loops = scene.loops[["y", "x"]].to_numpy()
     near = np.abs(loops[:, None] - centres[None]).max(axis=2).min(axis=1) < 10
@@ -44,7 +44,7 @@ def test_opencv_runs_it_with_the_same_windows(trained, tmp_path):
     cascade, scenes, _ = trained
     path = tmp_path / "trained.xml"
     save_cascade(cascade, path, hit_rate=0.997, false_alarm_rate=0.4)
-    ours, _ = raw_windows(cascade, scenes[0].image)
+    ours = raw_windows(cascade, scenes[0].image)
     theirs = cv2.CascadeClassifier(str(path)).detectMultiScale(scenes[0].image, 1.1, 0)
     assert len(ours) > 20
     assert sorted(map(tuple, ours.tolist())) == sorted((y, x, h, w) for x, y, w, h in theirs.tolist())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stemlib.columns.network import PEAK_SIGMA, load_column_network, standardised
+from stemlib.columns.network import PEAK_SIGMA, ColumnNetwork, standardised
 from stemlib.columns.spacing import find_spacing
 from stemlib.synthetic import Recording, crystal_image, render_columns
 from stemlib.training.column_card import CLEAR, choose, held_back_scene, release_columns
@@ -92,13 +92,13 @@ def test_held_back_scenes_have_clear_vacancies():
 
 
 def test_card_states_the_scores_of_the_weights_beside_it(tmp_path):
-    network = load_column_network(device="cpu")
+    network = ColumnNetwork.load(device="cpu")
     path = release_columns(network, tmp_path, command="none", seed=0, minutes=1.25, n_scenes=4, device="cpu")
     card = json.loads(path.read_text())
     assert card["validation"] in card["curve"]
     assert card["validation"]["f1"] > 0.9
     assert (
-        load_column_network(tmp_path / "columns.safetensors", "cpu").threshold
+        ColumnNetwork.load(tmp_path / "columns.safetensors", "cpu").settings["threshold"]
         == card["validation"]["threshold"]
     )
     assert card["minutes"] == 1.2
@@ -138,6 +138,6 @@ def test_noise_of_an_enlarged_image_is_not_taken_for_columns():
     # a dense crystal.
     scene = held_back_scene(38)
     assert scene.spacing > 18
-    assert find_spacing(scene.image, load_column_network(device="cpu")) == pytest.approx(
+    assert find_spacing(scene.image, ColumnNetwork.load(device="cpu")) == pytest.approx(
         scene.spacing, rel=0.12
     )

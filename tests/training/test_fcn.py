@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from stemlib.loops.fcn import CentreNet, detect_fcn, load_network
+from stemlib.loops.fcn import CentreNet, detect_fcn
 from stemlib.training import fcn_crops
 from stemlib.training.fcn import loss, train_fcn
 
@@ -35,7 +35,7 @@ def test_a_short_training_finds_loops_it_has_not_seen(tmp_path):
     errors = []
     for seed in (100, 101, 102):
         image, truth = scene(seed)
-        boxes, _ = detect_fcn(image, weights=weights, threshold=0.3, device="cpu", views=1)
+        boxes, _ = detect_fcn(image, CentreNet.load(weights, "cpu"), threshold=0.3)
         centres, wanted = boxes[:, :2] + boxes[:, 2:], truth[:, :2] + truth[:, 2:]
         off = np.abs(centres[:, None] - wanted[None]).max(axis=2) / 2
         near = off < 5
@@ -82,13 +82,15 @@ def test_training_goes_on_from_given_weights(tmp_path):
     steps = []
 
     def keep(epoch, path):
-        steps.append(load_network(path)[0].head[-1].weight.clone())
+        steps.append(CentreNet.load(path, "cpu").head[-1].weight.clone())
 
     train_fcn(
         [scene(1)], out_folder=tmp_path / "next", epochs=2, seed=9, start=first, after_epoch=keep, **TINY
     )
-    begun = load_network(first)[0].head[-1].weight
-    other = load_network(train_fcn([scene(1)], out_folder=tmp_path / "other", epochs=1, seed=9, **TINY))[0]
+    begun = CentreNet.load(first, "cpu").head[-1].weight
+    other = CentreNet.load(
+        train_fcn([scene(1)], out_folder=tmp_path / "other", epochs=1, seed=9, **TINY), "cpu"
+    )
     assert torch.norm(steps[0] - begun) < 0.5 * torch.norm(other.head[-1].weight - begun)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         train_fcn([scene(1)], out_folder=tmp_path / "x", start=tmp_path / "nowhere", **TINY)
@@ -96,7 +98,7 @@ def test_training_goes_on_from_given_weights(tmp_path):
 
 def test_bfloat16_trains_too(tmp_path):
     path = train_fcn([scene(1)], out_folder=tmp_path, epochs=1, precision="bfloat16", **TINY)
-    network, _ = load_network(path)
+    network = CentreNet.load(path, "cpu")
     assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
 
 

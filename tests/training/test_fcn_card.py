@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from stemlib.loops.fcn import CentreNet, load_network
+from stemlib.loops.fcn import CentreNet
 from stemlib.training import fcn_card
 from stemlib.training.fcn import write_weights
 from stemlib.training.fcn_card import balanced_threshold, release_fcn, threshold_curve
@@ -55,7 +55,7 @@ def test_the_number_found_decides_between_thresholds_equally_good(f1, n_found, n
 def test_release_writes_the_best_threshold_and_a_true_card(tmp_path, monkeypatch):
     torch.manual_seed(1)
     trained = write_weights(tmp_path / "trained.safetensors", CentreNet((8, 8)), 0.3)
-    monkeypatch.setattr(fcn_card, "detect_fcn", lambda image, **options: (BOXES, SCORES))
+    monkeypatch.setattr(fcn_card, "detect_fcn", lambda image, network, **options: (BOXES, SCORES))
     images = [(np.zeros((256, 256), np.uint8), TRUTH)]
     out = tmp_path / "out"
     path = release_fcn(trained, images, out_folder=out, split="s", command="c", seed=3, minutes=1.26)
@@ -68,9 +68,9 @@ def test_release_writes_the_best_threshold_and_a_true_card(tmp_path, monkeypatch
     assert (card["seed"], card["split"], card["command"], card["minutes"]) == (3, "s", "c", 1.3)
     weights = out / card["file"]
     assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-    network, threshold = load_network(weights)
-    assert threshold == 0.62
-    for name, tensor in load_network(trained)[0].state_dict().items():
+    network = CentreNet.load(weights)
+    assert network.settings["threshold"] == 0.62
+    for name, tensor in CentreNet.load(trained).state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name])
 
 
@@ -88,7 +88,7 @@ def test_the_threshold_is_chosen_on_images_that_two_teams_labelled(tmp_path, mon
         "alone": (blank, TRUTH[:1], None),
     }
     monkeypatch.setattr(fcn_card, "read_example", examples.get)
-    monkeypatch.setattr(fcn_card, "detect_fcn", lambda image, **options: (BOXES, SCORES))
+    monkeypatch.setattr(fcn_card, "detect_fcn", lambda image, network, **options: (BOXES, SCORES))
     options = {"out_folder": tmp_path, "split": "", "command": "", "seed": 0, "minutes": 0}
     card = json.loads(release_fcn(trained, ["both", "alone"], **options).read_text())
     # F1 is the same up to 0.62; three loops are marked, and up to 0.41 three are found.
@@ -111,4 +111,4 @@ def test_shipped_card_belongs_to_the_shipped_weights():
     weights = fcn_card.Path(fcn_card.__file__).parents[1] / "weights" / "loop_fcn.safetensors"
     card = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
     assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert card["threshold"] == load_network()[1]
+    assert card["threshold"] == CentreNet.load().settings["threshold"]

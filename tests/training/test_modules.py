@@ -6,7 +6,7 @@ import pytest
 
 from stemlib import find_loops
 from stemlib.loops.cascade_xml import load_cascade
-from stemlib.loops.screening import crops, is_mirrored, load_screening, network_answers
+from stemlib.loops.screening import ScreeningNetwork, crops, is_mirrored, network_answers
 from stemlib.synthetic import loop_micrograph
 from stemlib.training.images import labelled_image
 from stemlib.training.left_out import calibrate
@@ -77,7 +77,7 @@ def test_calibration_and_threshold_come_from_parts_of_series(trained, images, mo
     by_name = {answer.image.name: answer for answer in answers}
     assert asked == [set(by_name)] == [{image.name for image in images}]
     for name, left_out in parts_of(images).items():
-        network = load_screening(folder / "turns" / "screening" / f"without {name}.safetensors")
+        network = ScreeningNetwork.load(folder / "turns" / "screening" / f"without {name}.safetensors")
         for image in left_out:
             answer = by_name[image]
             logits = network_answers(network, crops(answer.image.image, answer.candidates))[:, 0]

@@ -1,0 +1,38 @@
+import pandas as pd
+import pytest
+
+from stemlib.io.tables import with_nanometres, write_csv
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({"y": [1.0, 2.0], "major": [12.0, 30.0], "offset": [0.5, 1.0], "area": [75.0, 471.0]})
+
+
+def test_nanometres_stand_beside_pixels(table):
+    both = with_nanometres(table, 0.2)
+    assert both.major_nm.tolist() == pytest.approx([2.4, 6.0])
+    assert both.offset_nm.tolist() == pytest.approx([0.1, 0.2])
+    assert both.area_nm2.tolist() == pytest.approx([3.0, 18.84])
+    assert both.major.tolist() == [12.0, 30.0]
+    assert list(with_nanometres(table, None)) == list(table)
+
+
+def test_headers_carry_units_and_nothing_else_changes(table, tmp_path):
+    table = table.assign(angle_deg=15.0, orientation_deg=1.0, score=0.5, n_areas=1, a=3.0)
+    path = write_csv(with_nanometres(table, 0.2), tmp_path / "new" / "table.csv")
+    header, first, _ = path.read_text(encoding="utf-8").splitlines()
+    assert header.split(",") == (
+        [
+            "y (px)",
+            "major (px)",
+            "offset (px)",
+            "area (px²)",
+            "angle (deg)",
+            "orientation (deg)",
+            "score",
+            "n_areas",
+        ]
+        + ["a (px)", "y (nm)", "major (nm)", "a (nm)", "offset (nm)", "area (nm²)"]
+    )
+    assert first.startswith("1.0,12.0,0.5,75.0,15.0,1.0,0.5,1,3.0,0.2,")
