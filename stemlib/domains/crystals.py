@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from stemlib.domains.statistics import inner
-from stemlib.fourier.reflections import Reflections
+from stemlib.domains.maps import inner
+from stemlib.fourier.reflections import Reflections, spread_out
 from stemlib.fourier.strain import mean_vectors
 from stemlib.fourier.triplets import find_triplets
 from stemlib.lattice.unit_cell import find_cell
@@ -20,6 +20,10 @@ _ALIKE = 0.4  # distance of two lists of amplitudes, each of length 1, from whic
 _BETTER = 0.5  # what a turn must leave of the distance without it
 _STRETCHED = 0.03  # relative error of a reflection's place: distortion of the scan
 _LEAST_TURN_DEG = 2.0
+_MOST_WAVES = 24  # that a crystal is rebuilt from
+_LEAST_WAVE = 3.0  # power of a wave in the domain, over noise
+# Of what a window tells apart: the image's reflection, where the group has its own; farther off it is another one.
+_OFF = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +97,37 @@ def domain_crystal(segments, groups, number):
     DomainCrystal
         In px of the working image.
     """
-    members = groups == number
-    inside = inner(np.where(members, 0, -1)) & segments.trusted
-    inside = inside if inside.any() else members
+    inside = _inside(segments, groups == number)
     power, noise = (values[:, inside].mean(axis=1) for values in (segments.powers, segments.noise))
     order = np.argsort(-power / noise)
     order = order[(power > _LEAST_RATIO * noise)[order]][:_MOST]
     amplitudes = np.sqrt(np.maximum(power - noise, 0))[order]
-    size = max(inside.sum(), 4) * segments.waves.rows()[1] * segments.waves.columns()[1]
+    size = max(inside.sum(), 4) * segments.waves.steps[0] * segments.waves.steps[1]
     vectors = mean_vectors(segments, order, inside)
     return DomainCrystal(vectors, amplitudes, (power / noise)[order], 1 / np.sqrt(size), inside)
+
+
+def strong_waves(segments, groups):
+    """The reflections that each group's crystal is rebuilt from: dict of int to array (K, 2), cycles per px."""
+    return {k: _waves_of(segments, groups == k) for k in np.unique(groups[groups >= 0]).tolist()}
+
+
+def _waves_of(segments, members):
+    """The strong reflections of a group of segments, far enough from each other, the strongest first."""
+    inside = _inside(segments, members)
+    ratio = (segments.powers[:, inside] / segments.noise[:, inside]).mean(axis=1)
+    order = np.argsort(-ratio)
+    order = order[ratio[order] > _LEAST_WAVE]
+    vectors, own = segments.vectors[order], mean_vectors(segments, order, inside)
+    off = np.linalg.norm(own - vectors, axis=1)
+    vectors = np.where(off[:, None] < _OFF * segments.waves.reach, own, vectors)
+    return vectors[spread_out(vectors, segments.waves.reach, _MOST_WAVES)]
+
+
+def _inside(segments, members):
+    """The trusted segments in the middle of some (M, N); all of these where there are none."""
+    inside = inner(np.where(members, 0, -1)) & segments.trusted
+    return inside if inside.any() else members
 
 
 def same_phases(crystals, segments):

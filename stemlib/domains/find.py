@@ -4,8 +4,7 @@ import numpy as np
 
 from stemlib.domains.crystals import domain_crystal, same_phases
 from stemlib.domains.result import Domains, boundary_lines, enlarged
-from stemlib.domains.search import divide
-from stemlib.domains.unexplained_regions import with_reflections_of_gaps
+from stemlib.domains.search import Request, divide
 from stemlib.domains.windows import NoReflectionsError, cut_segments, working_image
 from stemlib.io.micrograph import as_micrograph, check_mask
 
@@ -13,9 +12,6 @@ DESCRIPTORS = ("patterson", "triplet")
 METHODS = ("mixture", "one-class")
 SMALLEST_SIDE = 32  # px
 _PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
-_SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
-_SEARCHES = 3  # for crystals where no domain explains the image
-_UNCHANGED = 0.01  # of the image: a search that explains so little more was the last one
 _SMOOTHING = 0.25  # periods, of the boundaries' lines
 
 
@@ -41,13 +37,13 @@ def find_domains(
     explains its pixels better than the other's. Narrower windows show narrow domains, and where no domain explains the
     image, it is searched for more crystals. Each domain's crystal is continued over its rim, and every pixel goes to
     the one that explains it best. Bands that windows show along stacking faults are no domains
-    (`stemlib.domains.amorphous.only_crystals`); the faults are lines, `Domains.faults`. Amorphous parts are undecided.
+    (`stemlib.domains.faults.only_crystals`); the faults are lines, `Domains.faults`. Amorphous parts are undecided.
 
     Parameters
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
     n_domains : int, optional
-        How many domains to divide the image into; fewer are left where some are too small to be drawn, or where one
+        How many domains to divide the image into; fewer are left where some are too small to be outlined, or where one
         explains the pixels of another as well. By default, as many as there are.
     descriptor : str
         "patterson", to which a crystal and its inverted twin look the same, or "triplet", which tells them apart; see
@@ -103,21 +99,10 @@ def find_domains(
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
     work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
-    division = searched = divide(work, segments, n_domains, descriptor, method, seed)
-    for _ in range(_SEARCHES):
-        more = with_reflections_of_gaps(searched.work, searched.gap)
-        if more is None:
-            break
-        segments = cut_segments(more)
-        if _room(segments) < (n_domains or 1):
-            break
-        before, searched = searched, divide(more, segments, n_domains, descriptor, method, seed)
-        division = max(division, searched, key=lambda one: (one.n_domains, -one.gap.sum()))
-        if abs(searched.gap.mean() - before.gap.mean()) < _UNCHANGED:
-            break
-    work, segments, labels = division.work, division.segments, division.labels
-    working = (work, labels, division.waves)
-    crystals, labels = _ordered(segments, division.groups, labels)
+    division = divide(work, segments, Request(n_domains, descriptor, method, seed))
+    work, segments = division.grouping.work, division.grouping.segments
+    working = (work, division.labels, division.grouping.competition.waves)
+    crystals, labels = _ordered(segments, division.grouping.groups, division.labels)
     phases = same_phases(crystals, segments)
     if merge_orientations:
         crystals, labels = _merged(crystals, labels, np.array(phases))
@@ -175,20 +160,14 @@ def _segments(image, mask, n_domains):
             f"of {work.period * work.factor:.1f} px; a larger field of view would do"
         )
     segments = cut_segments(work)
-    room = _room(segments)
-    if room < 1:
+    if segments.room < 1:
         raise _nothing_periodic()
-    if n_domains is not None and n_domains > room:
+    if n_domains is not None and n_domains > segments.room:
         raise ValueError(
-            f"n_domains={n_domains} is more than the image can hold: it has room for {room} domains of "
-            f"{3 * segments.waves.rows()[1] * work.factor:.0f} px on a side"
+            f"n_domains={n_domains} is more than the image can hold: it has room for {segments.room} domains of "
+            f"{3 * segments.waves.steps[0] * work.factor:.0f} px on a side"
         )
     return work, segments
-
-
-def _room(segments):
-    """For how many domains there are segments."""
-    return int((segments.usable & segments.trusted).sum()) // _SEGMENTS_PER_DOMAIN
 
 
 def _ordered(segments, groups, labels):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from stemlib.fourier.filters import flatten, median
+from stemlib.fourier.filters import flatten, median, reduced
 from stemlib.fourier.local_amplitudes import LocalWaves
 from stemlib.fourier.reflections import (
     close_together,
@@ -17,7 +17,6 @@ from stemlib.fourier.reflections import (
     not_far_out,
     spread_out,
 )
-from stemlib.lattice.refinement import reduced
 
 _PERIODS_PER_SIDE = 8  # a period that the image holds fewer times is not told from background
 _LEAST_RATIO = 15.0  # power over noise of a reflection that may set the window
@@ -38,6 +37,7 @@ _LEAST_SIGNIFICANCE = 3.0
 _WIDER = 2.5  # standard deviations of a window, over which amplitudes are averaged
 _LEAST_COHERENCE = 0.4
 _FEWEST_TOGETHER = 9  # whole segments: chance is less steady
+_SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
 _SCATTER = 0.04  # of an amplitude's logarithm in a perfect crystal: dopants, tilt
 _NOISE_FLOOR = 3.0
 _RELATIVE_FLOOR = 0.07
@@ -113,6 +113,11 @@ class LocalSegments:
         """Power of all reflections above noise, (M, N)."""
         return np.maximum(self.powers - self.noise, 0).sum(axis=0)
 
+    @property
+    def room(self):
+        """For how many domains there are segments."""
+        return int((self.usable & self.trusted).sum()) // _SEGMENTS_PER_DOMAIN
+
 
 def working_image(image, mask):
     """Take the background off an image and find its reflections.
@@ -155,11 +160,7 @@ def working_image(image, mask):
     sure[:_ALWAYS_SURE] = True
     period = 1 / lengths[sure].min()
     factor = max(1, int(_FINEST / lengths[:12].max()))
-    if factor > 1:
-        shares = reduced(weights, factor)
-        image = reduced(image * mask, factor) / np.maximum(shares, 1e-6)
-        weights = (shares > 0.5).astype(np.float32)
-        image = np.where(weights > 0, image, 0).astype(np.float32)
+    image, weights = reduced(image, mask, factor)
     vectors, period = vectors * factor, period / factor
     vectors = vectors[np.abs(vectors).max(axis=1) < 0.47]
     if len(vectors) < 2:
@@ -191,7 +192,7 @@ def cut_segments(work, *, finer=1.0):
     waves = LocalWaves(work.flat, work.weights, sigma)
     apart = _SAME / (2 * np.pi * waves.sigma)
     vectors = work.vectors[spread_out(work.vectors, apart, _MOST_REFLECTIONS)]
-    coverage = waves.coverage()
+    coverage = waves.coverage
     amplitudes = waves.amplitudes(vectors)
     noise = waves.noise(vectors)[:, None, None] / np.maximum(coverage, 0.05)
     # Where a mask is full of holes, no window is covered so far.
@@ -217,12 +218,14 @@ def _coherence(waves, vectors, amplitudes, noise, coverage):
     Nearly 1 in a crystal, half of it at its edge, and 0.15 where the phases of neighbouring windows are random. Of
     reflections that lie close together, as those of two grains do, the one counts that is the most coherent there.
     """
-    nodes = waves.rows(), waves.columns()
-    rows, columns = (_averaging(len(n), _WIDER * waves.sigma / n[1]) for n in nodes)
+    rows, columns = (
+        _averaging(len(at), _WIDER * waves.sigma / step)
+        for at, step in zip(waves.nodes, waves.steps, strict=True)
+    )
     weight = np.maximum(rows @ coverage @ columns.T, 1e-6)
     turns = [
         np.exp(-2j * np.pi * np.outer(q, n)).astype(np.complex64)
-        for q, n in zip(vectors.T, nodes, strict=True)
+        for q, n in zip(vectors.T, waves.nodes, strict=True)
     ]
     in_phase = amplitudes * coverage * turns[0][:, :, None] * turns[1][:, None]
     parts = np.stack([in_phase.real, in_phase.imag])

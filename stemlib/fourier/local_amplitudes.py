@@ -48,17 +48,33 @@ class LocalWaves:
         self._weights = weights
         self.share = float(weights.sum())
 
-    def rows(self):
-        """Where the rows of the maps lie, px."""
-        return self._grid[0]
+    @functools.cached_property
+    def steps(self):
+        """Distances (y, x) of neighbouring nodes of the maps, px."""
+        return tuple(size / count for size, count in zip(self.size, self._counts(_REACH), strict=True))
 
-    def columns(self):
-        """Where the columns of the maps lie, px."""
-        return self._grid[1]
+    @functools.cached_property
+    def nodes(self):
+        """Where the rows (M,) and the columns (N,) of the maps lie, px."""
+        grid = (np.arange(n) * step for n, step in zip(self._counts(_REACH), self.steps, strict=True))
+        return tuple(at[at < side] for at, side in zip(grid, self.shape, strict=True))
 
+    def at_nodes(self, values):
+        """Values (M, N) where the nodes of the maps lie, from those (H, W) of the image's pixels."""
+        return values[np.ix_(*(at.astype(int) for at in self.nodes))]
+
+    def at_pixels(self, values):
+        """Values (H, W) of the image's pixels: those (M, N) of the nearest node."""
+        nearest = (
+            np.minimum(np.rint(np.arange(side) / step).astype(int), len(at) - 1)
+            for side, step, at in zip(self.shape, self.steps, self.nodes, strict=True)
+        )
+        return values[np.ix_(*nearest)]
+
+    @functools.cached_property
     def coverage(self):
         """Share of the window around each place that lies in the image and counts: (M, N), 0 to 1."""
-        return self._coverage
+        return np.clip(self._cropped(self._covered(_REACH)), 0, 1)
 
     def amplitudes(self, vectors):
         """Complex amplitudes of waves exp(2 pi i q . p) around each place, their phases counted from there.
@@ -73,7 +89,7 @@ class LocalWaves:
         numpy.ndarray, shape (K, M, N), complex64
             Where the window is not covered, of what is.
         """
-        return self._coarse(vectors) / np.maximum(self.coverage(), 0.05)
+        return self._coarse(vectors) / np.maximum(self.coverage, 0.05)
 
     def noise(self, vectors):
         """Mean squared amplitude that the noise around each wave has under a whole window: (K,)."""
@@ -173,15 +189,15 @@ class LocalWaves:
 
     def _coarse(self, vectors):
         fields, corners = self._filtered(vectors, _REACH)
-        fields = fields[:, : len(self.rows()), : len(self.columns())]
-        for axis, (size, at) in enumerate(zip(self.size, self._grid, strict=True)):
+        fields = self._cropped(fields)
+        for axis, (size, at) in enumerate(zip(self.size, self.nodes, strict=True)):
             turns = np.exp(2j * np.pi * corners[:, axis, None] / size * at).astype(np.complex64)
             fields *= np.expand_dims(turns, 2 - axis)
         return fields
 
-    @functools.cached_property
-    def _coverage(self):
-        return np.clip(self._covered(_REACH)[: len(self.rows()), : len(self.columns())], 0, 1)
+    def _cropped(self, maps):
+        """The nodes in the image, of maps (..., M, N) of all."""
+        return maps[..., : len(self.nodes[0]), : len(self.nodes[1])]
 
     @functools.cached_property
     def _fine_coverage(self):
@@ -197,15 +213,6 @@ class LocalWaves:
             for lengths in zip(self._counts(reach), self.size, places, self.shape, strict=True)
         )
         return rows @ weights @ columns.T
-
-    @functools.cached_property
-    def _grid(self):
-        """Rows and columns of the maps."""
-        grid = []
-        for count, size, side in zip(self._counts(_REACH), self.size, self.shape, strict=True):
-            at = np.arange(count) * (size / count)
-            grid.append(at[at < side])
-        return grid
 
 
 def _power(fields):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from stemlib.fourier.filters import even_contrast, flatten
+from stemlib.fourier.filters import even_contrast, flatten, reduced
 from stemlib.fourier.geometric_phase import Nodes, affine_part, measure_phases
 from stemlib.fourier.reflections import find_reflections
 from stemlib.lattice.cells import CellSamples, cell_displacements, fit_gradient
@@ -49,11 +49,7 @@ class Grain:
         self.vectors = reflections.vectors * self.factor
         self.cell = cell / self.factor
         self.scale = 1 / np.median(np.linalg.norm(self.vectors[:4], axis=1))
-        self.weights = reduced(mask.astype(np.float32), self.factor)
-        work = reduced(image * mask if self.factor > 1 else image, self.factor)
-        if self.factor > 1:
-            work = np.where(self.weights > 0, work / np.maximum(self.weights, 1e-6), 0)
-        self.weights = (self.weights > 0.5).astype(np.float32)
+        work, self.weights = reduced(image, mask, self.factor)
         longest = np.linalg.norm(self.cell, axis=1).max()
         self.flat = even_contrast(flatten(work, self.weights, 1.5 * longest), longest)
         self.field = None
@@ -209,18 +205,6 @@ def settle_cell(grain):
         grain.cell = cell
         variance = grain.refine()
     return samples, variance
-
-
-def reduced(image, factor):
-    """Mean over blocks of ``factor x factor`` px; an incomplete rim is left out."""
-    if factor == 1:
-        return image
-    height, width = (n // factor for n in image.shape)
-    return cv2.resize(
-        np.ascontiguousarray(image[: height * factor, : width * factor]),
-        (width, height),
-        interpolation=cv2.INTER_AREA,
-    )
 
 
 def _grain_of(image, mask, reflections):

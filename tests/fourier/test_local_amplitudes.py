@@ -24,7 +24,7 @@ def test_amplitudes_are_gaussian_sums_counted_from_their_place(shape, vector):
     (amplitudes,) = waves.amplitudes([vector])
     y, x = np.mgrid[: shape[0], : shape[1]]
     for i, j in ((4, 5), (3, 2), (0, 0)):
-        dy, dx = y - waves.rows()[i], x - waves.columns()[j]
+        dy, dx = y - waves.nodes[0][i], x - waves.nodes[1][j]
         window = np.exp(-0.5 * (dy**2 + dx**2) / sigma**2)
         wave = np.exp(-2j * np.pi * (vector[0] * dy + vector[1] * dx))
         expected = (window * image * wave).sum() / window.sum()
@@ -32,7 +32,7 @@ def test_amplitudes_are_gaussian_sums_counted_from_their_place(shape, vector):
 
 
 def test_coverage_is_a_half_at_an_edge_and_a_quarter_in_a_corner():
-    coverage = LocalWaves(np.zeros((90, 110), np.float32), np.ones((90, 110), np.float32), 6.0).coverage()
+    coverage = LocalWaves(np.zeros((90, 110), np.float32), np.ones((90, 110), np.float32), 6.0).coverage
     assert coverage[0, 0] == pytest.approx(0.25, abs=0.05)
     assert coverage[0, coverage.shape[1] // 2] == pytest.approx(0.5, abs=0.05)
     assert coverage[coverage.shape[0] // 2, coverage.shape[1] // 2] == pytest.approx(1, abs=0.01)
