@@ -259,7 +259,7 @@ def find_outliers(grid, n_groups=None):
     # One scatter for all components, so that none that hardly varies decides alone.
     scale = np.sqrt((scatter**2).mean())
     machine = OneClassSVM(nu=_NU, gamma=_GAMMA / values.shape[1]).fit((learnt - centre) / scale)
-    density = machine.decision_function((values - centre) / scale) - machine.intercept_[0]
+    density = machine.score_samples((values - centre) / scale)
     score = np.sqrt(-np.log(np.maximum(density / density.max(), 1e-300)))
     outlying = np.zeros(grid.usable.shape, bool)
     outlying[grid.usable] = score > otsu_threshold(score[trusted])

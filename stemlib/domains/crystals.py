@@ -194,7 +194,7 @@ def _distance(first, second, turn, segments):
 
 def _opposite_triplets(first, second, segments):
     strengths = np.sqrt(np.quantile(segments.powers[:, first.segments | second.segments], 0.5, axis=1))
-    indices, signs = find_triplets(segments.vectors, strengths, 0.2 / segments.period)
+    indices, signs = find_triplets(segments.vectors, strengths, 0.2 / segments.work.period)
     if not len(indices):
         return False
     means = []

@@ -42,27 +42,27 @@ _MOST_WAVES = 40
 _QUANTILES_OF = 20_000  # places at most
 
 
-def unexplained_share(work, labels, waves):
+def unexplained_share(competition, labels):
     """What share of the image's local variance the domains' crystals leave unexplained.
 
     Parameters
     ----------
-    work : stemlib.domains.windows.WorkingImage
+    competition : stemlib.domains.pixel_labels.LabelCompetition
+        The domains' crystals.
     labels : numpy.ndarray of int, shape (H, W)
-    waves : dict of int to numpy.ndarray, shape (K, 2)
-        Strong reflections of each domain, cycles per px.
 
     Returns
     -------
     numpy.ndarray, shape (H, W), float32
         NaN where there is no domain.
     """
+    work = competition.work
     result = np.full(labels.shape, np.nan, np.float32)
     variance = blurred(work.flat**2, _AVERAGED * work.period)
     variance = np.maximum(variance, _LEAST_VARIANCE * variance.max() + np.float32(1e-30))
-    for number, vectors in waves.items():
+    for number, vectors in competition.waves.items():
         inside = labels == number
-        if not inside.any() or not len(vectors):
+        if not inside.any():
             continue
         window = LocalWaves(work.flat, inside.astype(np.float32), _CONTINUED * work.period)
         crystal, _ = window.continued(vectors)

@@ -5,7 +5,7 @@ import numpy as np
 from stemlib.domains.crystals import domain_crystal, same_phases
 from stemlib.domains.result import Domains, boundary_lines, enlarged
 from stemlib.domains.search import Request, divide
-from stemlib.domains.windows import NoReflectionsError, cut_segments, working_image
+from stemlib.domains.windows import NothingPeriodicError, cut_segments, working_image
 from stemlib.io.micrograph import as_micrograph, check_mask
 
 DESCRIPTORS = ("patterson", "triplet")
@@ -98,20 +98,26 @@ def find_domains(
     n_domains = _checked_number(n_domains, method)
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
-    work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
-    division = divide(work, segments, Request(n_domains, descriptor, method, seed))
-    work, segments = division.grouping.work, division.grouping.segments
-    working = (work, division.labels, division.grouping.competition.waves)
-    crystals, labels = _ordered(segments, division.grouping.groups, division.labels)
+    segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
+    division = divide(segments, Request(n_domains, descriptor, method, seed))
+    segments, competition = division.grouping.segments, division.grouping.competition
+    numbers, labels = _largest_first(division.labels)
+    if not numbers:
+        raise NothingPeriodicError
+    crystals = [domain_crystal(segments, division.grouping.groups, k) for k in numbers]
     phases = same_phases(crystals, segments)
     if merge_orientations:
-        crystals, labels = _merged(crystals, labels, np.array(phases))
-        phases = list(range(len(crystals)))
-    labels = np.where(mask, enlarged(labels, work.factor, mask.shape), -1)
-    lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * work.period * work.factor))
-    window = 2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * work.factor
-    crystals = [crystal.enlarged(work.factor) for crystal in crystals]
-    return Domains(labels, lines, pairs, crystals, phases, float(window), working, micrograph.pixel_size_nm)
+        numbers, labels = _largest_first(np.array([*phases, -1])[labels])
+        # Each phase with the crystal of its largest part.
+        crystals = [crystals[phases.index(k)] for k in numbers]
+        phases = list(range(len(numbers)))
+    factor = segments.work.factor
+    labels = np.where(mask, enlarged(labels, factor, mask.shape), -1)
+    lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * segments.work.period * factor))
+    window = float(2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * factor)
+    crystals = [crystal.enlarged(factor) for crystal in crystals]
+    working = (competition, division.labels)
+    return Domains(labels, lines, pairs, crystals, phases, window, working, micrograph.pixel_size_nm)
 
 
 def _check_choice(value, name, choices):
@@ -134,13 +140,6 @@ def _checked_number(value, method):
     return int(value)
 
 
-def _nothing_periodic():
-    return ValueError(
-        "image shows nothing periodic; domains need crystals in atomic resolution, about five periods across, columns "
-        "at least 4 px apart, and a signal above the noise"
-    )
-
-
 def _segments(image, mask, n_domains):
     """The image's segments, after it is sure that there is room for them."""
     if min(image.shape) < SMALLEST_SIDE:
@@ -149,10 +148,7 @@ def _segments(image, mask, n_domains):
         )
     if np.ptp(image[mask]) == 0:
         raise ValueError("image is constant where mask is True, so nothing in it is periodic")
-    try:
-        work = working_image(image, mask)
-    except NoReflectionsError:
-        raise _nothing_periodic() from None
+    work = working_image(image, mask)
     window = _PERIODS_PER_WINDOW * work.period
     if min(work.flat.shape) < window:
         raise ValueError(
@@ -161,29 +157,19 @@ def _segments(image, mask, n_domains):
         )
     segments = cut_segments(work)
     if segments.room < 1:
-        raise _nothing_periodic()
+        raise NothingPeriodicError
     if n_domains is not None and n_domains > segments.room:
         raise ValueError(
             f"n_domains={n_domains} is more than the image can hold: it has room for {segments.room} domains of "
             f"{3 * segments.waves.steps[0] * work.factor:.0f} px on a side"
         )
-    return work, segments
+    return segments
 
 
-def _ordered(segments, groups, labels):
-    """The domains that are left, the largest first, and the labels with their numbers."""
-    sizes = np.bincount(labels[labels >= 0], minlength=int(groups.max()) + 1)
-    if not sizes.any():
-        raise _nothing_periodic()
-    order = [k for k in np.argsort(-sizes, kind="stable") if sizes[k] > 0]
-    number = np.full(len(sizes) + 1, -1)
-    number[order] = np.arange(len(order))
-    return [domain_crystal(segments, groups, k) for k in order], number[labels]
-
-
-def _merged(crystals, labels, phases):
-    """The phases as domains, the largest first, each with the crystal of its largest part, and their labels."""
-    labels = np.where(labels >= 0, phases[labels], -1)
-    order = np.argsort(-np.bincount(labels[labels >= 0]), kind="stable")
-    number = np.argsort(order)
-    return [crystals[np.argmax(phases == k)] for k in order], np.where(labels >= 0, number[labels], -1)
+def _largest_first(labels):
+    """Which labels there are, the largest first, and the labels (H, W) in their order from 0 on."""
+    sizes = np.bincount(labels[labels >= 0])
+    numbers = [k for k in np.argsort(-sizes, kind="stable").tolist() if sizes[k] > 0]
+    order = np.full(len(sizes) + 1, -1)
+    order[numbers] = np.arange(len(numbers))
+    return numbers, order[labels]

@@ -38,7 +38,7 @@ class Domains:
     window : float
         Width at half height of the segments that were compared, px.
     working : tuple
-        What `misfit` is measured on: the image without background, its labels, and the waves of each domain.
+        What `misfit` is measured on: the crystals of the image without background, and its labels.
     pixel_size_nm : float or None
     """
 
@@ -94,7 +94,7 @@ class Domains:
         return np.where(
             self.labels < 0,
             np.float32(np.nan),
-            enlarged(misfit, self.working[0].factor, self.labels.shape),
+            enlarged(misfit, self.working[0].work.factor, self.labels.shape),
         )
 
     @functools.cached_property
@@ -103,7 +103,7 @@ class Domains:
 
         Stacking faults and antiphase boundaries: on both sides the crystal is the same, so that they are no domains.
         """
-        work, labels, _ = self.working
+        work, labels = self.working[0].work, self.working[1]
         lines = fault_lines(self._unexplained, labels, work.period)
         return [(line + 0.5) * work.factor - 0.5 for line in lines]
 

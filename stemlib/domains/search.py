@@ -18,7 +18,7 @@ from stemlib.domains.crystals import strong_waves
 from stemlib.domains.faults import only_crystals
 from stemlib.domains.maps import around_deepest, distance_to, inner
 from stemlib.domains.pixel_labels import LabelCompetition, refine_labels
-from stemlib.domains.windows import LocalSegments, WorkingImage, cut_segments, patterson_features
+from stemlib.domains.windows import LocalSegments, cut_segments, patterson_features
 from stemlib.fourier.reflections import find_reflections, spread_out
 from stemlib.fourier.strain import strain_features
 from stemlib.fourier.triplets import triplet_features
@@ -75,7 +75,6 @@ class Grouping:
 
     Parameters
     ----------
-    work : stemlib.domains.windows.WorkingImage
     segments : stemlib.domains.windows.LocalSegments
     grid : stemlib.domains.clustering.SegmentGrid
         The numbers that describe them.
@@ -83,7 +82,6 @@ class Grouping:
         Group of each segment, -1 where it is in none.
     """
 
-    work: WorkingImage
     segments: LocalSegments
     grid: SegmentGrid
     groups: np.ndarray
@@ -97,7 +95,7 @@ class Grouping:
     def competition(self):
         """The groups' crystals, compared place by place: a LabelCompetition."""
         waves = strong_waves(self.segments, self.groups)
-        return LabelCompetition(self.work, self.segments.waves.sigma, waves)
+        return LabelCompetition(self.segments.work, self.segments.waves.sigma, waves)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +123,12 @@ class Division:
         return len(np.unique(self.labels[self.labels >= 0]))
 
 
-def divide(work, segments, request):
+def divide(segments, request):
     """Divide an image's segments into groups, and its pixels among them; search what is unexplained for more.
 
     Parameters
     ----------
-    work : stemlib.domains.windows.WorkingImage
     segments : stemlib.domains.windows.LocalSegments
-        Cut from it.
     request : Request
 
     Returns
@@ -140,15 +136,15 @@ def divide(work, segments, request):
     Division
         Of the segments given; or of narrower ones, or for more reflections, where these show more domains.
     """
-    division = searched = _divided(work, segments, request)
+    division = searched = _divided(segments, request)
     for _ in range(_SEARCHES):
-        more = with_other_reflections(work, searched.unexplained)
+        more = with_other_reflections(segments.work, searched.unexplained)
         if more is None:
             break
-        work, segments = more, cut_segments(more)
+        segments = cut_segments(more)
         if segments.room < (request.n_domains or 1):
             break
-        before, searched = searched, _divided(work, segments, request)
+        before, searched = searched, _divided(segments, request)
         division = max(division, searched, key=lambda one: (one.n_domains, -one.unexplained.sum()))
         if abs(searched.unexplained.mean() - before.unexplained.mean()) < _UNCHANGED:
             break
@@ -189,15 +185,15 @@ def with_other_reflections(work, unexplained):
     return replace(work, vectors=np.vstack([vectors[kept[kept >= len(known)] - len(known)], known]))
 
 
-def _divided(work, segments, request):
+def _divided(segments, request):
     # Matrices are so small that threads would only wait for each other.
     with one_blas_thread():
         if request.method == "one-class":
             grid = _grid(segments, request.descriptor)
-            return _labelled(Grouping(work, segments, grid, find_outliers(grid, request.n_domains)), request)
-        fine = cut_segments(work, finer=_FINER)
+            return _labelled(Grouping(segments, grid, find_outliers(grid, request.n_domains)), request)
+        fine = cut_segments(segments.work, finer=_FINER)
         fine = fine if fine.trusted.any() else segments
-        wide, narrow = (_grouped(work, part, request) for part in (segments, fine))
+        wide, narrow = (_grouped(part, request) for part in (segments, fine))
         if request.n_domains is not None:
             return _asked_for(wide, narrow, request)
         # What of a sure division was given away is a band along faults, so doubtful ones are not tried after it.
@@ -205,9 +201,9 @@ def _divided(work, segments, request):
         return _without_amorphous(_with_unexplained_regions(division, request), fine)
 
 
-def _grouped(work, segments, request):
+def _grouped(segments, request):
     grid = _grid(segments, request.descriptor)
-    return Grouping(work, segments, grid, find_groups(grid, seed=request.seed))
+    return Grouping(segments, grid, find_groups(grid, seed=request.seed))
 
 
 def _asked_for(wide, narrow, request):

@@ -43,8 +43,14 @@ _NOISE_FLOOR = 3.0
 _RELATIVE_FLOOR = 0.07
 
 
-class NoReflectionsError(ValueError):
-    """Nothing in the image is periodic."""
+class NothingPeriodicError(ValueError):
+    """The image shows no crystal."""
+
+    def __init__(self):
+        super().__init__(
+            "image shows nothing periodic; domains need crystals in atomic resolution, about five periods across, "
+            "columns at least 4 px apart, and a signal above the noise"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,7 @@ class LocalSegments:
 
     Parameters
     ----------
+    work : WorkingImage
     waves : stemlib.fourier.local_amplitudes.LocalWaves
     vectors : numpy.ndarray, shape (K, 2)
         Reflections (y, x), cycles per px of the working image.
@@ -84,8 +91,6 @@ class LocalSegments:
         Their phases are counted from each window's centre.
     noise : numpy.ndarray, shape (K, M, N)
         Mean squared amplitude of noise alone.
-    period : float
-        Longest distance that repeats, px.
     usable : numpy.ndarray of bool, shape (M, N)
         Whether a window lies in the image and shows reflections.
     trusted : numpy.ndarray of bool, shape (M, N)
@@ -94,11 +99,11 @@ class LocalSegments:
         What is left of the power of the reflections if amplitudes are averaged over wider windows: 1 in a crystal.
     """
 
+    work: WorkingImage
     waves: LocalWaves
     vectors: np.ndarray
     amplitudes: np.ndarray
     noise: np.ndarray
-    period: float
     usable: np.ndarray
     trusted: np.ndarray
     coherence: np.ndarray
@@ -133,7 +138,7 @@ def working_image(image, mask):
 
     Raises
     ------
-    NoReflectionsError
+    NothingPeriodicError
         If fewer than two reflections stand out of the noise.
 
     Examples
@@ -148,13 +153,13 @@ def working_image(image, mask):
     found = found.only(~copies_of_lines(found.vectors, found.ratios, found.resolution, axis=1))
     lengths = np.linalg.norm(found.vectors, axis=1)
     if len(lengths) < 2:
-        raise NoReflectionsError
+        raise NothingPeriodicError
     usual = np.median(lengths[:4])
     slow = max(usual / _LONGEST, _PERIODS_PER_SIDE / min(image.shape) if len(lengths) > 4 else 0.0)
     kept = lengths > min(slow, usual)
     vectors, ratios, lengths = found.vectors[kept], found.ratios[kept], lengths[kept]
     if len(lengths) < 2:
-        raise NoReflectionsError
+        raise NothingPeriodicError
     sure = (ratios > _LEAST_RATIO) & in_triplets(vectors, 2 * found.resolution)
     sure &= have_multiples(vectors, 2 * found.resolution)
     sure[:_ALWAYS_SURE] = True
@@ -164,18 +169,12 @@ def working_image(image, mask):
     vectors, period = vectors * factor, period / factor
     vectors = vectors[np.abs(vectors).max(axis=1) < 0.47]
     if len(vectors) < 2:
-        raise NoReflectionsError
+        raise NothingPeriodicError
     return WorkingImage(flatten(image, weights, 1.2 * period), weights, vectors, float(period), factor)
 
 
-def window_sigma(work):
-    """Standard deviation of the Gaussian window of a segment, px: several periods, fewer in a small image."""
-    room = max(_LEAST_SIGMA * work.period, min(work.flat.shape) / _WINDOWS_PER_SIDE)
-    return min(_SIGMA * work.period, room)
-
-
 def cut_segments(work, *, finer=1.0):
-    """Measure the reflections under Gaussian windows all over an image.
+    """Measure the reflections under Gaussian windows all over an image, several periods wide, fewer in a small one.
 
     Parameters
     ----------
@@ -187,8 +186,9 @@ def cut_segments(work, *, finer=1.0):
     -------
     LocalSegments
     """
+    room = max(_LEAST_SIGMA * work.period, min(work.flat.shape) / _WINDOWS_PER_SIDE)
     least = _LEAST_SIGMA if finer == 1 else _FINEST_SIGMA
-    sigma = max(least * work.period, window_sigma(work) * finer)
+    sigma = max(least * work.period, min(_SIGMA * work.period, room) * finer)
     waves = LocalWaves(work.flat, work.weights, sigma)
     apart = _SAME / (2 * np.pi * waves.sigma)
     vectors = work.vectors[spread_out(work.vectors, apart, _MOST_REFLECTIONS)]
@@ -209,7 +209,7 @@ def cut_segments(work, *, finer=1.0):
     areas, _ = ndimage.label(usable)
     usable &= np.bincount(areas.ravel(), coverage.ravel())[areas] >= _FEWEST_TOGETHER
     trusted = usable & (coverage > _TRUSTED)
-    return LocalSegments(waves, vectors, amplitudes, noise, work.period, usable, trusted, coherence)
+    return LocalSegments(work, waves, vectors, amplitudes, noise, usable, trusted, coherence)
 
 
 def _coherence(waves, vectors, amplitudes, noise, coverage):

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+_LARGE = 2**20  # px to transform
+
 
 def flatten(image, weights, sigma):
     """Subtract the slow background, leave out what has no weight, and cut off what is far too bright.
@@ -104,6 +106,11 @@ def reduced(image, mask, factor):
     )
     counts = shares > 0.5
     return np.where(counts, means / np.maximum(shares, 1e-6), np.float32(0)), counts.astype(np.float32)
+
+
+def threads_for(shape):
+    """Threads to transform so many values with, as scipy.fft takes them: on few they cost more than they save."""
+    return -1 if np.prod(shape) > _LARGE else 1
 
 
 def median(values, axis):

@@ -102,19 +102,19 @@ class Nodes:
         self.coverage = down @ weights @ across.T
         self.full = np.outer(*(k.sum(axis=1).max() for k in self.kernels)).item()
 
-    def amplitudes(self, vector):
-        """Complex amplitude (M, N) of the wave exp(2 pi i vector . (y, x)) around each node."""
-        waves = [
-            np.exp(-2j * np.pi * q * np.arange(size)) for q, size in zip(vector, self.flat.shape, strict=True)
-        ]
-        down, across = (k * wave for k, wave in zip(self.kernels, waves, strict=True))
-        m = len(down)
+    def amplitudes(self, vectors):
+        """Complex amplitudes (K, M, N) of waves exp(2 pi i q . p), q (y, x) in vectors (K, 2), around each node."""
+        return np.stack([self._sums(q) for q in vectors]) / np.maximum(self.coverage, 0.05 * self.full)
+
+    def _sums(self, vector):
+        down, across = (
+            kernel * np.exp(-2j * np.pi * q * np.arange(size))
+            for kernel, q, size in zip(self.kernels, vector, self.flat.shape, strict=True)
+        )
+        m, n = len(down), len(across)
         partial = np.vstack([down.real, down.imag]).astype(np.float32) @ self.flat
         both = partial @ np.hstack([across.real.T, across.imag.T]).astype(np.float32)
-        n = len(across)
-        real = both[:m, :n] - both[m:, n:]
-        imaginary = both[:m, n:] + both[m:, :n]
-        return (real + 1j * imaginary) / np.maximum(self.coverage, 0.05 * self.full)
+        return both[:m, :n] - both[m:, n:] + 1j * (both[:m, n:] + both[m:, :n])
 
 
 def measure_phases(nodes, cell, indices):
@@ -134,13 +134,13 @@ def measure_phases(nodes, cell, indices):
     """
     reciprocal = np.linalg.inv(cell).T
     vectors = indices @ reciprocal
-    amplitudes = np.stack([nodes.amplitudes(v) for v in vectors])
+    amplitudes = nodes.amplitudes(vectors)
     strength = np.abs(amplitudes)
     weights = _crystalline(strength, nodes)
     inside = weights > 0
     second = next(i for i in range(1, len(indices)) if np.linalg.det(indices[[0, i]]) != 0)
     base = [0, second]
-    phases = [_unwrapped(np.angle(amplitudes[i]), inside) for i in base]
+    phases = [unwrap_phase(np.ma.array(np.angle(amplitudes[i]), mask=~inside)).filled(0.0) for i in base]
     field = -np.einsum("ij,jmn->imn", np.linalg.inv(vectors[base]), np.array(phases)) / (2 * np.pi)
     # The other reflections' phases then hardly wrap: all together by least squares, strong ones count more.
     expected = np.exp(-2j * np.pi * np.einsum("ki,imn->kmn", vectors, field))
@@ -208,12 +208,6 @@ def _crystalline(strength, nodes):
     if count > 1:
         inside = labels == 1 + np.argmax(ndimage.sum_labels(present, labels, np.arange(1, count + 1)))
     return np.where(inside, np.minimum(present, nodes.coverage / nodes.full), 0.0)
-
-
-def _unwrapped(phase, inside):
-    if min(phase.shape) < 2:
-        return np.unwrap(phase.ravel()).reshape(phase.shape)
-    return np.asarray(unwrap_phase(np.ma.array(phase, mask=~inside)).filled(0.0))
 
 
 def _continued(field, weights):

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from scipy import fft
 
+from stemlib.fourier.filters import threads_for
+
 _REACH = 3.2  # standard deviations of the filter in reciprocal space within which a coarse map keeps it
 _WIDE = 4.0  # windows, in which proportions that change slowly are averaged
 _FAR = 0.02  # share of such a window below which those of all places count more
@@ -89,7 +91,12 @@ class LocalWaves:
         numpy.ndarray, shape (K, M, N), complex64
             Where the window is not covered, of what is.
         """
-        return self._coarse(vectors) / np.maximum(self.coverage, 0.05)
+        fields, corners = self._filtered(vectors, _REACH)
+        fields = self._cropped(fields)
+        for axis, (size, at) in enumerate(zip(self.size, self.nodes, strict=True)):
+            turns = np.exp(2j * np.pi * corners[:, axis, None] / size * at).astype(np.complex64)
+            fields *= np.expand_dims(turns, 2 - axis)
+        return fields / np.maximum(self.coverage, 0.05)
 
     def noise(self, vectors):
         """Mean squared amplitude that the noise around each wave has under a whole window: (K,)."""
@@ -187,14 +194,6 @@ class LocalWaves:
         fields *= np.float32(np.prod(counts) / np.prod(self.size))
         return fields, corners
 
-    def _coarse(self, vectors):
-        fields, corners = self._filtered(vectors, _REACH)
-        fields = self._cropped(fields)
-        for axis, (size, at) in enumerate(zip(self.size, self.nodes, strict=True)):
-            turns = np.exp(2j * np.pi * corners[:, axis, None] / size * at).astype(np.complex64)
-            fields *= np.expand_dims(turns, 2 - axis)
-        return fields
-
     def _cropped(self, maps):
         """The nodes in the image, of maps (..., M, N) of all."""
         return maps[..., : len(self.nodes[0]), : len(self.nodes[1])]
@@ -243,9 +242,6 @@ def _window(count, size, places, side, sigma):
     return (height * np.exp(-0.5 * (apart / sigma) ** 2)).astype(np.float32)
 
 
-_LARGE = 2**20  # px
-
-
 class HalfSpectrum:
     """Fourier transform of a real image, of which blocks are read, and to which blocks are added.
 
@@ -273,7 +269,7 @@ class HalfSpectrum:
     @classmethod
     def of(cls, image, size):
         """Transform an image, with zeros added up to a size."""
-        return cls(fft.rfft2(image.astype(np.float32, copy=False), s=size, workers=_workers(size)), size)
+        return cls(fft.rfft2(image.astype(np.float32, copy=False), s=size, workers=threads_for(size)), size)
 
     @classmethod
     def empty(cls, size):
@@ -282,7 +278,7 @@ class HalfSpectrum:
 
     def image(self):
         """Transform back: (H, W) float32."""
-        return fft.irfft2(self.values, s=self.size, workers=_workers(self.size))
+        return fft.irfft2(self.values, s=self.size, workers=threads_for(self.size))
 
     def blocks(self, corners, shape):
         """Read blocks of one shape.
@@ -339,11 +335,6 @@ class HalfSpectrum:
             yield np.s_[below:inside], np.s_[left + below : left + inside], False
         if inside < count:
             yield np.s_[inside:], np.s_[width - left - inside : width - left - count : -1], True
-
-
-def _workers(size):
-    """Threads for one transform: for a small one they cost more than they save."""
-    return -1 if np.prod(size) > _LARGE else 1
 
 
 def _in_the_half(corner, shape):

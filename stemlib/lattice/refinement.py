@@ -244,7 +244,7 @@ def _parts(flat, mask, reflections):
     width = max(min(flat.shape) / 16, 1.5 / np.median(np.linalg.norm(strong, axis=1)))
     nodes = Nodes(flat, mask.astype(np.float32), width)
     covered = nodes.coverage > 0.4 * nodes.coverage.max()
-    maps = np.array([np.abs(nodes.amplitudes(v)) for v in strong])
+    maps = np.abs(nodes.amplitudes(strong))
     inside = maps[:, covered]
     inside = inside / inside.mean(axis=1, keepdims=True)
     # 1 where two reflections have nothing to do with each other, 0 where one ends where the other begins.

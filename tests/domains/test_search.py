@@ -82,7 +82,7 @@ def test_what_is_amorphous_is_no_domain_however_bright(is_amorphous, has_waves):
     work = working_image(np.where(drawn, beside, crystal(10)).astype(np.float32), np.ones(drawn.shape, bool))
     segments, fine = cut_segments(work), cut_segments(work, finer=0.56)
     groups = np.where(segments.usable, segments.waves.nodes[1] > 150, -1).astype(int)
-    grouping = Grouping(work, segments, None, groups)
+    grouping = Grouping(segments, None, groups)
     if not has_waves:
         del grouping.competition.waves[1]
     division = Division(grouping, drawn.astype(int))
