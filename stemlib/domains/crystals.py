@@ -27,27 +27,20 @@ _OFF = 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class DomainCrystal:
-    """What a domain's segments show of its crystal.
+class DomainCrystal(Reflections):
+    """What a domain's segments show of its crystal: its reflections, at the resolution of the domain's size.
 
     Parameters
     ----------
-    vectors : numpy.ndarray, shape (R, 2)
-        Its reflections (y, x), cycles per px, the strongest first.
-    amplitudes : numpy.ndarray, shape (R,)
+    vectors, ratios, resolution
+        As of `stemlib.fourier.reflections.Reflections`; the ratios are means over the domain.
+    amplitudes : numpy.ndarray, shape (N,)
         Root mean square over the domain, noise subtracted.
-    ratios : numpy.ndarray, shape (R,)
-        Their mean powers over noise.
-    resolution : float
-        How well the domain's size defines their places, cycles per px.
     segments : numpy.ndarray of bool, shape (M, N)
         Which segments are inside the domain.
     """
 
-    vectors: np.ndarray
     amplitudes: np.ndarray
-    ratios: np.ndarray
-    resolution: float
     segments: np.ndarray
 
     @functools.cached_property
@@ -55,9 +48,8 @@ class DomainCrystal:
         """Reduced cell, translations (y, x) as rows (2, 2), px; None where the reflections have none."""
         if len(self.vectors) < 2:
             return None
-        strong = np.s_[:_MOST_FOR_CELL]
         longest = _LONGEST_CELL / np.linalg.norm(self.vectors, axis=1).min()
-        return find_cell(Reflections(self.vectors[strong], self.ratios[strong], self.resolution), longest)[0]
+        return find_cell(self.only(np.s_[:_MOST_FOR_CELL]), longest)[0]
 
     def enlarged(self, factor):
         """The same crystal in an image whose pixels are smaller by a factor."""
@@ -104,7 +96,7 @@ def domain_crystal(segments, groups, number):
     amplitudes = np.sqrt(np.maximum(power - noise, 0))[order]
     size = max(inside.sum(), 4) * segments.waves.steps[0] * segments.waves.steps[1]
     vectors = mean_vectors(segments, order, inside)
-    return DomainCrystal(vectors, amplitudes, (power / noise)[order], 1 / np.sqrt(size), inside)
+    return DomainCrystal(vectors, (power / noise)[order], 1 / np.sqrt(size), amplitudes, inside)
 
 
 def strong_waves(segments, groups):

@@ -1,5 +1,7 @@
 """Where a crystal is interrupted: lines along stacking faults, and the bands along them that are no domains."""
 
+import math
+
 import numpy as np
 from scipy import fft, ndimage
 from scipy.stats import median_abs_deviation
@@ -7,7 +9,7 @@ from skimage.filters import apply_hysteresis_threshold
 from skimage.graph import route_through_array
 from skimage.morphology import skeletonize
 
-from stemlib.domains.maps import around_deepest, distance_to
+from stemlib.domains.maps import around_deepest, distance_to, extent
 from stemlib.fourier.filters import blurred
 from stemlib.fourier.local_amplitudes import LocalWaves
 from stemlib.fourier.reflections import spread_out
@@ -245,10 +247,10 @@ def only_crystals(competition, labels, *, is_sure, by_powers):
     areas = _areas(labels)
     while (found := next((a for a in areas if a[:2] not in crystals), None)) is not None:
         number, _, corner, area = found
-        box = _widened(corner, labels.shape, 4 * _NARROW * usual.period)
-        inside = np.zeros([part.stop - part.start for part in box], bool)
-        place = tuple(slice(c.start - b.start, c.stop - b.start) for c, b in zip(corner, box, strict=True))
-        inside[place] = area
+        inside = np.zeros(labels.shape, bool)
+        inside[corner] = area
+        box = extent(inside, math.ceil(4 * _NARROW * usual.period))
+        inside = inside[box]
         neighbour = _neighbour(labels[box], inside, number)
         if neighbour is None or _is_crystal(usual, box, inside, (number, neighbour), is_sure, by_powers):
             crystals.add(found[:2])
@@ -304,13 +306,6 @@ class _Proportions:
 
     def forget(self, number):
         self._local.pop(number, None)
-
-
-def _widened(box, shape, margin):
-    return tuple(
-        slice(max(0, int(part.start - margin)), min(size, int(part.stop + margin) + 1))
-        for part, size in zip(box, shape, strict=True)
-    )
 
 
 def _neighbour(labels, area, number):

@@ -49,6 +49,12 @@ def opened(mask, radius):
     return distance_to(distance_to(~mask) > radius) <= radius
 
 
+def extent(mask, margin=0):
+    """The rows and columns, as slices, in which a mask is True, and some more on each side."""
+    at = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+    return tuple(slice(max(0, int(a[0]) - margin), int(a[-1]) + 1 + margin) for a in at)
+
+
 def around_deepest(depth, reach):
     """The square, as slices, around the place of a map that is deepest."""
     at = np.unravel_index(depth.argmax(), depth.shape)
@@ -87,8 +93,7 @@ def without_specks(labels, area, usable):
     if small.all() or not small.any():
         return np.where(usable, labels, -1)
     # What is nearest to a small area lies beside it.
-    (box,) = ndimage.find_objects(small.astype(np.uint8))
-    box = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
+    box = extent(small, 1)
     nearest = ndimage.distance_transform_edt(small[box], return_distances=False, return_indices=True)
     result = labels.copy()
     result[box] = labels[box][tuple(nearest)]

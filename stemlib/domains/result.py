@@ -12,6 +12,7 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from stemlib.domains.faults import fault_lines, misfit_map, unexplained_share
+from stemlib.domains.maps import extent
 from stemlib.io.files import write_atomically
 from stemlib.io.tables import with_units
 
@@ -158,7 +159,7 @@ def boundary_lines(labels, smoothing):
     """
     lines, pairs = [], []
     for first, second in _neighbours(labels):
-        box = _extent((labels == first) | (labels == second))
+        box = extent((labels == first) | (labels == second))
         one, other = (labels[box] == k for k in (first, second))
         place = _meeting(one, other, math.ceil(_REACH * smoothing) + 1)
         one, other = one[place], other[place]
@@ -171,17 +172,11 @@ def boundary_lines(labels, smoothing):
     return lines, pairs
 
 
-def _extent(mask, margin=0):
-    """The rows and columns in which a mask is True, and some more on each side."""
-    at = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
-    return tuple(slice(max(0, int(a[0]) - margin), int(a[-1]) + 1 + margin) for a in at)
-
-
 def _meeting(one, other, reach):
     """The rows and columns in which two areas are within reach of each other: no line is anywhere else."""
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     one, other = (cv2.dilate(area.astype(np.uint8), square) for area in (one, other))
-    return _extent(one & other, reach)
+    return extent(one & other, reach)
 
 
 def _neighbours(labels):

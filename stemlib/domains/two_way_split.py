@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from stemlib.domains.maps import extent
+
 FEWEST = 4  # segments inside a domain
 _REACH = 4.0  # segments from the other group, within which a boundary that is sharp is passed
 _BROAD = 0.5  # of the segments inside a domain, in parts of it that are five segments wide and more
@@ -73,7 +75,7 @@ class _Part:
 
     def __init__(self, grid, members):
         self.whole = members.shape
-        self.window = ndimage.find_objects(members.astype(np.uint8))[0]
+        self.window = extent(members)
         self.shape = members[self.window].shape
         self.members = members[self.window].ravel()
         self.fold = grid.fold[self.window].ravel()

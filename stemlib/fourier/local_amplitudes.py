@@ -297,49 +297,34 @@ class HalfSpectrum:
         """
         result = np.empty((len(corners), *shape), np.complex64)
         for block, corner in zip(result, corners, strict=True):
-            top, left, turned = _in_the_half(corner, shape)
-            rows = np.arange(top, top + shape[0]) % self.size[0]
-            for part, columns, opposite in self._pieces(left, shape[1]):
-                if opposite:
-                    np.conj(self.values[-rows, columns], out=block[:, part])
-                else:
-                    block[:, part] = self.values[rows, columns]
-            if turned:
-                block[:] = block[::-1, ::-1].conj()
+            for part, stored, conjugate in self._pieces(block, corner):
+                part[:] = self.values[stored].conj() if conjugate else self.values[stored]
         return result
 
     def add(self, blocks, corners):
         """Add blocks (K, M, N), and opposite of them their conjugates; where the corners are, `blocks` says."""
-        shape = blocks.shape[1:]
         for block, corner in zip(blocks, corners, strict=True):
-            top, left, turned = _in_the_half(corner, shape)
-            block = block[::-1, ::-1].conj() if turned else block
-            rows = np.arange(top, top + shape[0]) % self.size[0]
-            for part, columns, opposite in self._pieces(left, shape[1]):
-                if opposite:
-                    self.values[-rows, columns] += block[:, part].conj()
-                else:
-                    self.values[rows, columns] += block[:, part]
-            # These columns lie opposite of themselves.
-            for column in {0, self.size[1] // 2} if self.size[1] % 2 == 0 else {0}:
-                if left <= column < left + shape[1]:
-                    self.values[-rows, column] += block[:, column - left].conj()
+            for part, stored, conjugate in self._pieces(block, corner, opposites=True):
+                self.values[stored] += part.conj() if conjugate else part
 
-    def _pieces(self, left, count):
-        """Columns of a block, where they are stored, and whether as their conjugates opposite: up to three of them."""
-        width, stored = self.size[1], self.size[1] // 2 + 1
-        below, inside = min(max(0, -left), count), min(count, stored - left)
+    def _pieces(self, block, corner, *, opposites=False):
+        """Columns of a block, where they are stored, and whether as their conjugates: up to three pieces.
+
+        With `opposites` also the columns that lie opposite of themselves, a second time, with their conjugates.
+        """
+        (height, width), (top, left), stored = block.shape, corner, self.values.shape[1]
+        # Where its middle is beyond the half that is stored, it is the block opposite.
+        turned = left + width // 2 < 0
+        if turned:
+            block, top, left = block[::-1, ::-1], 1 - top - height, 1 - left - width
+        rows = np.arange(top, top + height) % self.size[0]
+        below, inside, beyond = min(max(0, -left), width), min(width, stored - left), self.size[1] - left
         if below:
-            yield np.s_[:below], np.s_[-left : -left - below : -1], True
+            yield block[:, :below], (-rows, np.s_[-left : -left - below : -1]), not turned
         if inside > below:
-            yield np.s_[below:inside], np.s_[left + below : left + inside], False
-        if inside < count:
-            yield np.s_[inside:], np.s_[width - left - inside : width - left - count : -1], True
-
-
-def _in_the_half(corner, shape):
-    """A block's corner; or where its middle is beyond the half that is stored, that of the block opposite."""
-    top, left = (int(value) for value in corner)
-    if left + shape[1] // 2 >= 0:
-        return top, left, False
-    return 1 - top - shape[0], 1 - left - shape[1], True
+            yield block[:, below:inside], (rows, np.s_[left + below : left + inside]), turned
+        if inside < width:
+            yield block[:, inside:], (-rows, np.s_[beyond - inside : beyond - width : -1]), not turned
+        for column in (0, self.size[1] / 2) if opposites else ():
+            if left <= column < left + width and column == int(column):
+                yield block[:, int(column) - left], (-rows, int(column)), not turned

@@ -35,7 +35,7 @@ class Reflections:
     resolution: float
 
     def only(self, kept):
-        """Return those where `kept` (N,) is True."""
+        """Return those where `kept` (N,) is True, or those of a slice."""
         return Reflections(self.vectors[kept], self.ratios[kept], self.resolution)
 
 
