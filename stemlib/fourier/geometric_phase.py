@@ -78,8 +78,10 @@ class PhaseField:
         return found.reshape(points.shape[:-1])
 
 
-class Nodes:
-    """Local Fourier amplitudes of an image on a coarse grid of nodes, under a Gaussian around each.
+class NodeWaves:
+    """Local amplitudes of waves in an image, under a Gaussian around each of a few nodes, by sums.
+
+    `stemlib.fourier.local_amplitudes.LocalWaves` has those around many nodes, by a Fourier transform.
 
     Parameters
     ----------
@@ -91,13 +93,12 @@ class Nodes:
 
     def __init__(self, flat, weights, width):
         self.flat = flat
-        self.axes = []
-        self.kernels = []
+        self.nodes, self.kernels = [], []
         for size in flat.shape:
             count = int(np.clip(round(size / width), 2, _MOST_NODES))
-            axis = (np.arange(count) + 0.5) * size / count - 0.5
-            self.axes.append(axis)
-            self.kernels.append(np.exp(-0.5 * ((np.arange(size) - axis[:, None]) / width) ** 2))
+            self.nodes.append((np.arange(count) + 0.5) * size / count - 0.5)
+            off = np.arange(size) - self.nodes[-1][:, None]
+            self.kernels.append(np.exp(-0.5 * (off / width) ** 2))
         down, across = (k.astype(np.float32) for k in self.kernels)
         self.coverage = down @ weights @ across.T
         self.full = np.outer(*(k.sum(axis=1).max() for k in self.kernels)).item()
@@ -117,12 +118,12 @@ class Nodes:
         return both[:m, :n] - both[m:, n:] + 1j * (both[:m, n:] + both[m:, :n])
 
 
-def measure_phases(nodes, cell, indices):
+def measure_phases(waves, cell, indices):
     """Measure where the crystal is and its displacements from a lattice.
 
     Parameters
     ----------
-    nodes : Nodes
+    waves : NodeWaves
     cell : numpy.ndarray, shape (2, 2)
         The lattice's translations as rows.
     indices : numpy.ndarray of int, shape (N, 2)
@@ -134,9 +135,9 @@ def measure_phases(nodes, cell, indices):
     """
     reciprocal = np.linalg.inv(cell).T
     vectors = indices @ reciprocal
-    amplitudes = nodes.amplitudes(vectors)
+    amplitudes = waves.amplitudes(vectors)
     strength = np.abs(amplitudes)
-    weights = _crystalline(strength, nodes)
+    weights = _crystalline(strength, waves)
     inside = weights > 0
     second = next(i for i in range(1, len(indices)) if np.linalg.det(indices[[0, i]]) != 0)
     base = [0, second]
@@ -156,7 +157,7 @@ def measure_phases(nodes, cell, indices):
     if (agreement[inside] > _AGREEING).any():
         weights = weights * (agreement > _AGREEING)
     field -= np.average(field, axis=(1, 2), weights=weights)[:, None, None]
-    return PhaseField(*nodes.axes, _continued(field, weights), weights)
+    return PhaseField(*waves.nodes, _continued(field, weights), weights)
 
 
 def affine_part(field):
@@ -193,11 +194,11 @@ def affine_part(field):
     return fit[1:].T, variance, PhaseField(field.rows, field.columns, rest, weights)
 
 
-def _crystalline(strength, nodes):
+def _crystalline(strength, waves):
     """Weights of nodes: how much of the usual amplitude of the reflections is there."""
-    covered = nodes.coverage > 0.3 * nodes.full
+    covered = waves.coverage > 0.3 * waves.full
     if not covered.any():
-        covered = nodes.coverage > 0.5 * nodes.coverage.max()
+        covered = waves.coverage > 0.5 * waves.coverage.max()
     usual = np.quantile(strength[:, covered], 0.85, axis=1)[:, None, None]
     present = np.sort(np.minimum(strength / np.maximum(usual, 1e-30), 1), axis=0)
     # Another grain may share some of the reflections, hence the weaker half.
@@ -207,7 +208,7 @@ def _crystalline(strength, nodes):
     labels, count = ndimage.label(inside, np.ones((3, 3)))
     if count > 1:
         inside = labels == 1 + np.argmax(ndimage.sum_labels(present, labels, np.arange(1, count + 1)))
-    return np.where(inside, np.minimum(present, nodes.coverage / nodes.full), 0.0)
+    return np.where(inside, np.minimum(present, waves.coverage / waves.full), 0.0)
 
 
 def _continued(field, weights):

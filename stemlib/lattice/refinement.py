@@ -5,7 +5,7 @@ import numpy as np
 from scipy import ndimage
 
 from stemlib.fourier.filters import even_contrast, flatten, reduced
-from stemlib.fourier.geometric_phase import Nodes, affine_part, measure_phases
+from stemlib.fourier.geometric_phase import NodeWaves, affine_part, measure_phases
 from stemlib.fourier.reflections import find_reflections
 from stemlib.lattice.cells import CellSamples, cell_displacements, fit_gradient
 from stemlib.lattice.superstructure import larger_cell, smaller_cell
@@ -63,10 +63,10 @@ class Grain:
             Covariance of the rows of the mean displacement gradient.
         """
         width = max(0.8 * np.linalg.norm(self.cell, axis=1).max(), max(self.flat.shape) / 48)
-        nodes = Nodes(self.flat, self.weights, width)
+        waves = NodeWaves(self.flat, self.weights, width)
         for _ in range(4):
             indices = self._strongest()
-            field = measure_phases(nodes, self.cell, indices)
+            field = measure_phases(waves, self.cell, indices)
             gradient, variance, self.field = affine_part(field)
             if np.abs(gradient).max() > _LARGEST_GRADIENT:
                 raise NoLatticeError
@@ -242,9 +242,9 @@ def _parts(flat, mask, reflections):
     if len(strong) < 3:
         return [None]
     width = max(min(flat.shape) / 16, 1.5 / np.median(np.linalg.norm(strong, axis=1)))
-    nodes = Nodes(flat, mask.astype(np.float32), width)
-    covered = nodes.coverage > 0.4 * nodes.coverage.max()
-    maps = np.abs(nodes.amplitudes(strong))
+    waves = NodeWaves(flat, mask.astype(np.float32), width)
+    covered = waves.coverage > 0.4 * waves.coverage.max()
+    maps = np.abs(waves.amplitudes(strong))
     inside = maps[:, covered]
     inside = inside / inside.mean(axis=1, keepdims=True)
     # 1 where two reflections have nothing to do with each other, 0 where one ends where the other begins.
