@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from stemlib import find_domains
-from stemlib.domains import clustering, search
+from stemlib.domains import search
 from stemlib.domains.clustering import SegmentGrid, one_blas_thread
 from stemlib.domains.search import Division, Grouping, _without_amorphous
 from stemlib.domains.windows import cut_segments, working_image
@@ -23,7 +23,7 @@ def crystal(turn):
 def number_of_domains(image, monkeypatch, ratio):
     """How many there are found if the widest division were so far apart, over what it must be."""
     found = []
-    split, least = SegmentGrid.split, clustering._LEAST_APART
+    split, least_apart = SegmentGrid.split, SegmentGrid.least_apart
 
     def recorded(grid, members):
         result = split(grid, members)
@@ -33,7 +33,9 @@ def number_of_domains(image, monkeypatch, ratio):
     with monkeypatch.context() as patch:
         patch.setattr(SegmentGrid, "split", recorded)
         find_domains(image)
-    monkeypatch.setattr(clustering, "_LEAST_APART", least * max(found) / ratio)
+    monkeypatch.setattr(
+        SegmentGrid, "least_apart", lambda grid, members: least_apart(grid, members) * max(found) / ratio
+    )
     return find_domains(image).n_domains
 
 
@@ -68,7 +70,7 @@ def test_grains_whose_reflections_are_hardly_seen_at_first_are_searched_for(
     ]
     image = np.choose(grain, turned)
     assert find_domains(image).n_domains == number
-    monkeypatch.setattr(search, "_SEARCHES", 0)
+    monkeypatch.setattr(search, "with_other_reflections", lambda *arguments: None)
     assert find_domains(image).n_domains < number
 
 

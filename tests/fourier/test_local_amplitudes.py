@@ -38,6 +38,18 @@ def test_coverage_is_a_half_at_an_edge_and_a_quarter_in_a_corner():
     assert coverage[coverage.shape[0] // 2, coverage.shape[1] // 2] == pytest.approx(1, abs=0.01)
 
 
+def test_pixels_take_the_value_of_the_nearest_node_and_nodes_that_of_their_pixel():
+    waves = LocalWaves(np.zeros((70, 95), np.float32), np.ones((70, 95), np.float32), 6.0)
+    rows, columns = waves.nodes
+    numbers = np.arange(len(rows) * len(columns)).reshape(len(rows), len(columns))
+    found = waves.at_pixels(numbers)
+    nearest = [
+        np.abs(np.arange(n)[:, None] - at).argmin(axis=1) for n, at in zip((70, 95), waves.nodes, strict=True)
+    ]
+    np.testing.assert_array_equal(found, numbers[np.ix_(*nearest)])
+    np.testing.assert_array_equal(waves.at_nodes(found), numbers)
+
+
 def test_the_noise_of_a_window_is_that_of_white_noise():
     noise = np.random.default_rng(0).normal(size=(512, 512)).astype(np.float32)
     waves = LocalWaves(noise, np.ones_like(noise), 12.0)
