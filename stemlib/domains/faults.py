@@ -148,12 +148,13 @@ def _ridges(relative, inner, period):
     wide = np.pad(relative - 1, margin, mode="symmetric")
     size = [fft.next_fast_len(n, real=True) for n in wide.shape]
     spectrum = fft.rfft2(wide, s=size, workers=-1)
-    frequency = fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None]
+    y, x = fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None]
     inside = tuple(slice(margin, margin + n) for n in relative.shape)
     raised, direction = np.zeros(relative.shape, np.float32), np.zeros(relative.shape, int)
     scatters = []
     for k in range(_DIRECTIONS):
-        along, across = (f * 2 * np.pi * period for f in _turned(*frequency, k))
+        dy, dx = _normals(k)
+        along, across = (f * 2 * np.pi * period for f in (x * dy - y * dx, y * dy + x * dx))
         # A Gaussian's second derivative across the line, averaged along it.
         kept = (_ACROSS * across) ** 2 * np.exp(-0.5 * ((_ACROSS * across) ** 2 + (_ALONG * along) ** 2))
         found = fft.irfft2(spectrum * kept.astype(np.float32), s=size, workers=-1)[inside]
@@ -163,13 +164,8 @@ def _ridges(relative, inner, period):
     return raised, max(float(np.quantile(scatters, _QUIET)), 1e-9), direction
 
 
-def _turned(y, x, direction):
-    """Components along one of the directions and across it."""
-    angle = np.pi * direction / _DIRECTIONS
-    return y * np.sin(angle) + x * np.cos(angle), y * np.cos(angle) - x * np.sin(angle)
-
-
 def _normals(direction):
+    """Unit vectors (y, x) across some of the directions, given by their numbers."""
     angle = np.pi * direction / _DIRECTIONS
     return np.stack([np.cos(angle), -np.sin(angle)])
 
