@@ -1,13 +1,24 @@
 """Group segments into domains, and say how many groups there are."""
 
+import contextlib
+import threading
+
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from sklearn.cluster import KMeans
 from sklearn.svm import OneClassSVM
+from threadpoolctl import threadpool_limits
 
-from stemlib.domains.statistics import Moments, distance_apart, inner, otsu_threshold, shrunk
-from stemlib.domains.two_way_split import FEWEST, halve
+from stemlib.domains.maps import inner
+from stemlib.domains.two_way_split import (
+    FEWEST,
+    Moments,
+    distance_apart,
+    otsu_threshold,
+    shrunk,
+    split_in_two,
+)
 
 # Scatters within, between the means of two groups that are two domains, among very many segments.
 _LEAST_APART = 5.25
@@ -42,14 +53,14 @@ class SegmentGrid:
         side = max(1, round(_BLOCK / step))
         row, column = np.indices(usable.shape) // side
         self.fold = (row + column) % 2
-        self._halves = {}
+        self._splits = {}
 
-    def halves(self, members):
+    def split(self, members):
         """The two groups of some segments (M, N) that are most apart, held out; found once."""
         key = members.tobytes()
-        if key not in self._halves:
-            self._halves[key] = halve(self, members, held_out=True)
-        return self._halves[key]
+        if key not in self._splits:
+            self._splits[key] = split_in_two(self, members, held_out=True)
+        return self._splits[key]
 
     def least_apart(self, members):
         """How far two groups among some segments (M, N) must be apart to be two domains: the more, the fewer."""
@@ -68,13 +79,13 @@ class SegmentGrid:
 def find_groups(grid, n_groups=None, *, least=1.0, seed=0):
     """Divide segments into groups, each of which has one mode, and which are clearly apart.
 
-    Groups are divided in two, again and again, along the direction (linear discriminant) in which the halves are most
+    Groups are divided in two, again and again, along the direction (linear discriminant) in which the two are most
     apart. A division stands if the means of the two groups, beside their boundary, are at least 5.25 (1 + 9 / n) times
     their scatter apart, n being the number of segments that do not overlap; only segments count all of whose neighbours
     belong to the same group, and directions that other parts of the image show; and most of a group must be more than a
-    seam. Halves of anything that has one mode are at most 3.5 apart (those of a uniform distribution), however many
+    seam. Two parts of anything that has one mode are at most 3.5 apart (those of a uniform distribution), however many
     numbers describe it: what changes smoothly, as by drift, thickness and contamination, is one domain. The two numbers
-    were chosen on drawn images of single crystals and of two phases.
+    were chosen on simulated images of single crystals and of two phases.
 
     Parameters
     ----------
@@ -141,11 +152,11 @@ def _natural(grid, members, least):
     done, waiting = [], [members]
     while waiting:
         part = waiting.pop()
-        halves = grid.halves(part)
-        if halves is None or halves.apart < least * grid.least_apart(part):
+        split = grid.split(part)
+        if split is None or split.apart < least * grid.least_apart(part):
             done.append(part)
         else:
-            waiting += halves.inside
+            waiting += split.inside
     # A direction that divides one pair of domains well may cut through a third one.
     while len(done) > 1:
         pairs = [(separation(grid, done[i], done[j]), i, j) for i in range(len(done)) for j in range(i)]
@@ -158,13 +169,14 @@ def _natural(grid, members, least):
 
 def _forced(grid, members, n_groups, seed):
     """Inner segments of a given number of groups: the widest divisions first."""
-    leaves = [(members, halve(grid, members, held_out=False))]
+    leaves = [(members, split_in_two(grid, members, held_out=False))]
     while len(leaves) < n_groups:
         index = max(range(len(leaves)), key=lambda i: leaves[i][1].apart if leaves[i][1] else -1.0)
-        halves = leaves[index][1]
-        if halves is None:
+        split = leaves[index][1]
+        if split is None:
             return _partition(grid, members, n_groups, seed)
-        leaves[index : index + 1] = [(half, halve(grid, half, held_out=False)) for half in halves.inside]
+        parts = [(part, split_in_two(grid, part, held_out=False)) for part in split.inside]
+        leaves[index : index + 1] = parts
     return [part for part, _ in leaves]
 
 
@@ -247,7 +259,7 @@ def find_outliers(grid, n_groups=None):
     # One scatter for all components, so that none that hardly varies decides alone.
     scale = np.sqrt((scatter**2).mean())
     machine = OneClassSVM(nu=_NU, gamma=_GAMMA / values.shape[1]).fit((learnt - centre) / scale)
-    density = machine.decision_function((values - centre) / scale) - machine.intercept_[0]
+    density = machine.score_samples((values - centre) / scale)
     score = np.sqrt(-np.log(np.maximum(density / density.max(), 1e-300)))
     outlying = np.zeros(grid.usable.shape, bool)
     outlying[grid.usable] = score > otsu_threshold(score[trusted])
@@ -269,3 +281,29 @@ def _most_alike(values, trusted):
     tree = cKDTree(candidates)
     reach = tree.query(candidates, k=[min(count, len(candidates))])[0][:, 0]
     return candidates[tree.query(candidates[reach.argmin()], k=min(count, len(candidates)))[1]]
+
+
+_lock = threading.Lock()
+_inside = 0
+_limits = None
+
+
+@contextlib.contextmanager
+def one_blas_thread():
+    """Let BLAS use one thread until the last caller that is inside leaves, whichever thread it runs in.
+
+    The limit is one of the whole process: callers at the same time that each restored what they found would leave it
+    behind.
+    """
+    global _inside, _limits
+    with _lock:
+        if _inside == 0:
+            _limits = threadpool_limits(1, user_api="blas")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _limits.restore_original_limits()

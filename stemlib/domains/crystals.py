@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from stemlib.domains.statistics import inner
-from stemlib.fourier.reflections import Reflections
+from stemlib.domains.maps import inner
+from stemlib.fourier.reflections import Reflections, spread_out
 from stemlib.fourier.strain import mean_vectors
 from stemlib.fourier.triplets import find_triplets
 from stemlib.lattice.unit_cell import find_cell
@@ -20,30 +20,27 @@ _ALIKE = 0.4  # distance of two lists of amplitudes, each of length 1, from whic
 _BETTER = 0.5  # what a turn must leave of the distance without it
 _STRETCHED = 0.03  # relative error of a reflection's place: distortion of the scan
 _LEAST_TURN_DEG = 2.0
+_MOST_WAVES = 24  # that a crystal is rebuilt from
+_LEAST_WAVE = 3.0  # power of a wave in the domain, over noise
+# Of what a window tells apart: the image's reflection, where the group has its own; farther off it is another one.
+_OFF = 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class DomainCrystal:
-    """What a domain's segments show of its crystal.
+class DomainCrystal(Reflections):
+    """What a domain's segments show of its crystal: its reflections, at the resolution of the domain's size.
 
     Parameters
     ----------
-    vectors : numpy.ndarray, shape (R, 2)
-        Its reflections (y, x), cycles per px, the strongest first.
-    amplitudes : numpy.ndarray, shape (R,)
+    vectors, ratios, resolution
+        As of `stemlib.fourier.reflections.Reflections`; the ratios are means over the domain.
+    amplitudes : numpy.ndarray, shape (N,)
         Root mean square over the domain, noise subtracted.
-    ratios : numpy.ndarray, shape (R,)
-        Their mean powers over noise.
-    resolution : float
-        How well the domain's size defines their places, cycles per px.
     segments : numpy.ndarray of bool, shape (M, N)
         Which segments are inside the domain.
     """
 
-    vectors: np.ndarray
     amplitudes: np.ndarray
-    ratios: np.ndarray
-    resolution: float
     segments: np.ndarray
 
     @functools.cached_property
@@ -51,9 +48,8 @@ class DomainCrystal:
         """Reduced cell, translations (y, x) as rows (2, 2), px; None where the reflections have none."""
         if len(self.vectors) < 2:
             return None
-        strong = np.s_[:_MOST_FOR_CELL]
         longest = _LONGEST_CELL / np.linalg.norm(self.vectors, axis=1).min()
-        return find_cell(Reflections(self.vectors[strong], self.ratios[strong], self.resolution), longest)[0]
+        return find_cell(self.only(np.s_[:_MOST_FOR_CELL]), longest)[0]
 
     def enlarged(self, factor):
         """The same crystal in an image whose pixels are smaller by a factor."""
@@ -93,16 +89,37 @@ def domain_crystal(segments, groups, number):
     DomainCrystal
         In px of the working image.
     """
-    members = groups == number
-    inside = inner(np.where(members, 0, -1)) & segments.trusted
-    inside = inside if inside.any() else members
+    inside = _inside(segments, groups == number)
     power, noise = (values[:, inside].mean(axis=1) for values in (segments.powers, segments.noise))
     order = np.argsort(-power / noise)
     order = order[(power > _LEAST_RATIO * noise)[order]][:_MOST]
     amplitudes = np.sqrt(np.maximum(power - noise, 0))[order]
-    size = max(inside.sum(), 4) * segments.waves.rows()[1] * segments.waves.columns()[1]
+    size = max(inside.sum(), 4) * segments.waves.steps[0] * segments.waves.steps[1]
     vectors = mean_vectors(segments, order, inside)
-    return DomainCrystal(vectors, amplitudes, (power / noise)[order], 1 / np.sqrt(size), inside)
+    return DomainCrystal(vectors, (power / noise)[order], 1 / np.sqrt(size), amplitudes, inside)
+
+
+def strong_waves(segments, groups):
+    """The reflections that each group's crystal is rebuilt from: dict of int to array (K, 2), cycles per px."""
+    return {k: _waves_of(segments, groups == k) for k in np.unique(groups[groups >= 0]).tolist()}
+
+
+def _waves_of(segments, members):
+    """The strong reflections of a group of segments, far enough from each other, the strongest first."""
+    inside = _inside(segments, members)
+    ratio = (segments.powers[:, inside] / segments.noise[:, inside]).mean(axis=1)
+    order = np.argsort(-ratio)
+    order = order[ratio[order] > _LEAST_WAVE]
+    vectors, own = segments.vectors[order], mean_vectors(segments, order, inside)
+    off = np.linalg.norm(own - vectors, axis=1)
+    vectors = np.where(off[:, None] < _OFF * segments.waves.reach, own, vectors)
+    return vectors[spread_out(vectors, segments.waves.reach, _MOST_WAVES)]
+
+
+def _inside(segments, members):
+    """The trusted segments in the middle of some (M, N); all of these where there are none."""
+    inside = inner(np.where(members, 0, -1)) & segments.trusted
+    return inside if inside.any() else members
 
 
 def same_phases(crystals, segments):
@@ -169,7 +186,7 @@ def _distance(first, second, turn, segments):
 
 def _opposite_triplets(first, second, segments):
     strengths = np.sqrt(np.quantile(segments.powers[:, first.segments | second.segments], 0.5, axis=1))
-    indices, signs = find_triplets(segments.vectors, strengths, 0.2 / segments.period)
+    indices, signs = find_triplets(segments.vectors, strengths, 0.2 / segments.work.period)
     if not len(indices):
         return False
     means = []

@@ -1,4 +1,6 @@
-"""Where a domain's crystal is interrupted: stacking faults and antiphase boundaries, which are no domains."""
+"""Where a crystal is interrupted: lines along stacking faults, and the bands along them that are no domains."""
+
+import math
 
 import numpy as np
 from scipy import fft, ndimage
@@ -7,8 +9,10 @@ from skimage.filters import apply_hysteresis_threshold
 from skimage.graph import route_through_array
 from skimage.morphology import skeletonize
 
+from stemlib.domains.maps import around_deepest, distance_to, extent
 from stemlib.fourier.filters import blurred
 from stemlib.fourier.local_amplitudes import LocalWaves
+from stemlib.fourier.reflections import spread_out
 
 _CONTINUED = 1.3  # periods: standard deviation of the window in which a crystal is measured
 _AVERAGED = 0.7  # periods: and of that over which what it leaves is averaged
@@ -27,28 +31,40 @@ _LONG = 8.0  # periods: shorter lines are point defects
 _STRAIGHT = 0.7  # length from end to end over the number of px on the line
 _RIM = 1.5  # periods from a domain's outline within which nothing is told
 
+_DEEP = 3.5  # standard deviations of a window from the outline: no band along faults is so broad
+_SHALLOW = 1.5  # and no domain that is long is so narrow
+_ELONGATED = 6.0  # times the square of its greatest depth is the area of a band; a disk's is 3.1
+_NARROW = 0.8  # periods: standard deviation of the window in which two crystals are compared
+_ENOUGH = 12.0  # periods around the deepest place of a large area, which stand for it
+_EVEN = 0.4  # of what a crystal explains more than its neighbour in most of an area, everywhere in it
+_QUANTILES = (0.3, 0.5, 0.7)
+# Of the local variance: less is no difference. Simulated single crystals reach 0.016 at most, pairs have 0.04.
+_TOLD_APART = 0.02
+_MOST_WAVES = 40
+_QUANTILES_OF = 20_000  # places at most
 
-def unexplained_share(work, labels, waves):
+
+def unexplained_share(competition, labels):
     """What share of the image's local variance the domains' crystals leave unexplained.
 
     Parameters
     ----------
-    work : stemlib.domains.windows.WorkingImage
+    competition : stemlib.domains.pixel_labels.LabelCompetition
+        The domains' crystals.
     labels : numpy.ndarray of int, shape (H, W)
-    waves : dict of int to numpy.ndarray, shape (K, 2)
-        Strong reflections of each domain, cycles per px.
 
     Returns
     -------
     numpy.ndarray, shape (H, W), float32
         NaN where there is no domain.
     """
+    work = competition.work
     result = np.full(labels.shape, np.nan, np.float32)
     variance = blurred(work.flat**2, _AVERAGED * work.period)
     variance = np.maximum(variance, _LEAST_VARIANCE * variance.max() + np.float32(1e-30))
-    for number, vectors in waves.items():
+    for number, vectors in competition.waves.items():
         inside = labels == number
-        if not inside.any() or not len(vectors):
+        if not inside.any():
             continue
         window = LocalWaves(work.flat, inside.astype(np.float32), _CONTINUED * work.period)
         crystal, _ = window.continued(vectors)
@@ -132,12 +148,13 @@ def _ridges(relative, inner, period):
     wide = np.pad(relative - 1, margin, mode="symmetric")
     size = [fft.next_fast_len(n, real=True) for n in wide.shape]
     spectrum = fft.rfft2(wide, s=size, workers=-1)
-    frequency = fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None]
+    y, x = fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None]
     inside = tuple(slice(margin, margin + n) for n in relative.shape)
     raised, direction = np.zeros(relative.shape, np.float32), np.zeros(relative.shape, int)
     scatters = []
     for k in range(_DIRECTIONS):
-        along, across = (f * 2 * np.pi * period for f in _turned(*frequency, k))
+        dy, dx = _normals(k)
+        along, across = (f * 2 * np.pi * period for f in (x * dy - y * dx, y * dy + x * dx))
         # A Gaussian's second derivative across the line, averaged along it.
         kept = (_ACROSS * across) ** 2 * np.exp(-0.5 * ((_ACROSS * across) ** 2 + (_ALONG * along) ** 2))
         found = fft.irfft2(spectrum * kept.astype(np.float32), s=size, workers=-1)[inside]
@@ -147,13 +164,8 @@ def _ridges(relative, inner, period):
     return raised, max(float(np.quantile(scatters, _QUIET)), 1e-9), direction
 
 
-def _turned(y, x, direction):
-    """Components along one of the directions and across it."""
-    angle = np.pi * direction / _DIRECTIONS
-    return y * np.sin(angle) + x * np.cos(angle), y * np.cos(angle) - x * np.sin(angle)
-
-
 def _normals(direction):
+    """Unit vectors (y, x) across some of the directions, given by their numbers."""
     angle = np.pi * direction / _DIRECTIONS
     return np.stack([np.cos(angle), -np.sin(angle)])
 
@@ -197,3 +209,126 @@ def _ends(points):
     """The two points of a line that are farthest apart, about."""
     first = points[np.linalg.norm(points - points[0], axis=1).argmax()]
     return first, points[np.linalg.norm(points - first, axis=1).argmax()]
+
+
+def only_crystals(competition, labels, *, is_sure, by_powers):
+    """Give areas that are no crystals of their own to the domain beside them.
+
+    Windows that show a stacking fault show the crystal on both sides at once, some of its reflections weaker by
+    interference: a band of another crystal, as it seems. In a domain, its own crystal explains more than its
+    neighbour's, shifted as it may be, and does so everywhere; in a band only along the faults, and nowhere if a single
+    crystal was divided by chance. Windows so narrow do not tell crystals apart that differ by a small turn; an area
+    that is no band stays without this test where the segments are sure.
+
+    Parameters
+    ----------
+    competition : stemlib.domains.pixel_labels.LabelCompetition
+        The domains' crystals.
+    labels : numpy.ndarray of int, shape (H, W)
+        -1 for no domain.
+    is_sure : callable
+        Whether the segments of two domains, whose numbers it takes, leave no doubt that they are two crystals.
+    by_powers : bool
+        Whether the powers of reflections have to tell domains apart; triplet phases may do so where powers do not.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (H, W)
+        A domain may have vanished.
+    """
+    labels = labels.copy()
+    usual = _Proportions(competition, labels)
+    crystals = set()
+    # The smallest first; what is given away may join others.
+    areas = _areas(labels)
+    while (found := next((a for a in areas if a[:2] not in crystals), None)) is not None:
+        number, _, corner, area = found
+        inside = np.zeros(labels.shape, bool)
+        inside[corner] = area
+        box = extent(inside, math.ceil(4 * _NARROW * usual.period))
+        inside = inside[box]
+        neighbour = _neighbour(labels[box], inside, number)
+        if neighbour is None or _is_crystal(usual, box, inside, (number, neighbour), is_sure, by_powers):
+            crystals.add(found[:2])
+        else:
+            labels[box][inside] = neighbour
+            usual.forget(neighbour)
+            areas = _areas(labels)
+    return labels
+
+
+def _areas(labels):
+    """Connected areas of the domains, the smallest first: label, first pixel, box, and which of its pixels."""
+    found = []
+    for number in range(labels.max() + 1):
+        areas, _ = ndimage.label(labels == number)
+        for index, box in enumerate(ndimage.find_objects(areas), start=1):
+            area = areas[box] == index
+            first = box[0].start, box[1].start + int(area[0].argmax())
+            found.append((number, first, box, area))
+    return sorted(found, key=lambda one: one[3].sum())
+
+
+def _is_crystal(usual, box, area, pair, is_sure, by_powers):
+    """Whether an area is a crystal of its own: because it is no band, or its crystal explains it better all over."""
+    depth, sigma = distance_to(~area), usual.sigma
+    deepest = depth.max()
+    is_narrow = deepest < _DEEP * sigma and area.sum() > _ELONGATED * deepest**2
+    if is_narrow and deepest < _SHALLOW * sigma:
+        return False
+    sure = is_sure(*pair)
+    if sure and not is_narrow and deepest > _SHALLOW * sigma:
+        return True
+    core = around_deepest(depth, _ENOUGH * usual.period) if deepest > _DEEP * sigma else np.s_[:, :]
+    low, middle, high = _gain(usual.flat[box][core], area[core], usual, *pair)
+    if is_narrow and high > _TOLD_APART and low < _EVEN * high:
+        return False
+    return bool(middle >= _TOLD_APART or (sure and not by_powers))
+
+
+class _Proportions:
+    """Usual amplitudes of waves in each domain, as the labels are at the time."""
+
+    def __init__(self, competition, labels):
+        self.flat, self.period = competition.work.flat, competition.work.period
+        self.sigma, self.waves = competition.sigma, competition.waves
+        self._labels, self._local = labels, {}
+
+    def of(self, number, vectors):
+        if number not in self._local:
+            inside = (self._labels == number).astype(np.float32)
+            self._local[number] = LocalWaves(self.flat, inside, _NARROW * self.period)
+        return self._local[number].proportions(vectors)
+
+    def forget(self, number):
+        self._local.pop(number, None)
+
+
+def _neighbour(labels, area, number):
+    """The domain that most of an area's outline touches; None where most of it touches none, or other parts of its own.
+
+    Other parts of its own lie across a corner, or across masked pixels.
+    """
+    rim = ndimage.binary_dilation(area, iterations=2) & ~area
+    touched = labels[rim]
+    if not len(touched) or (touched >= 0).mean() < 0.5:
+        return None
+    most = int(np.bincount(touched[touched >= 0]).argmax())
+    return None if most == number else most
+
+
+def _gain(flat, area, usual, first, second):
+    """How much more of the variance in an area the first crystal explains than the second: quantiles over its places.
+
+    Their phases are free, and measured in the area; the proportions of the waves are those of each crystal.
+    """
+    local = LocalWaves(flat, area.astype(np.float32), _NARROW * usual.period)
+    vectors = np.vstack([usual.waves[k] for k in (first, second)])
+    vectors = vectors[spread_out(vectors, local.reach, _MOST_WAVES)]
+    left = []
+    for k in (first, second):
+        crystal, _ = local.continued(vectors, proportions=usual.of(k, vectors))
+        left.append(blurred((flat - crystal) ** 2, _AVERAGED * usual.period)[area])
+    variance = blurred(flat**2, _AVERAGED * usual.period)[area]
+    gain = (left[1] - left[0]) / np.maximum(variance, 1e-30)
+    return np.quantile(gain[:: 1 + len(gain) // _QUANTILES_OF], _QUANTILES)

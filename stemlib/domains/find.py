@@ -4,18 +4,14 @@ import numpy as np
 
 from stemlib.domains.crystals import domain_crystal, same_phases
 from stemlib.domains.result import Domains, boundary_lines, enlarged
-from stemlib.domains.search import divide
-from stemlib.domains.unexplained_regions import with_reflections_of_gaps
-from stemlib.domains.windows import NoReflectionsError, cut_segments, working_image
+from stemlib.domains.search import Request, divide
+from stemlib.domains.windows import NothingPeriodicError, cut_segments, working_image
 from stemlib.io.micrograph import as_micrograph, check_mask
 
 DESCRIPTORS = ("patterson", "triplet")
 METHODS = ("mixture", "one-class")
 SMALLEST_SIDE = 32  # px
 _PERIODS_PER_WINDOW = 5  # an image that holds fewer along a side has no room for a window
-_SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
-_SEARCHES = 3  # for crystals where no domain explains the image
-_UNCHANGED = 0.01  # of the image: a search that explains so little more was the last one
 _SMOOTHING = 0.25  # periods, of the boundaries' lines
 
 
@@ -41,13 +37,13 @@ def find_domains(
     explains its pixels better than the other's. Narrower windows show narrow domains, and where no domain explains the
     image, it is searched for more crystals. Each domain's crystal is continued over its rim, and every pixel goes to
     the one that explains it best. Bands that windows show along stacking faults are no domains
-    (`stemlib.domains.amorphous.only_crystals`); the faults are lines, `Domains.faults`. Amorphous parts are undecided.
+    (`stemlib.domains.faults.only_crystals`); the faults are lines, `Domains.faults`. Amorphous parts are undecided.
 
     Parameters
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
     n_domains : int, optional
-        How many domains to divide the image into; fewer are left where some are too small to be drawn, or where one
+        How many domains to divide the image into; fewer are left where some are too small to be outlined, or where one
         explains the pixels of another as well. By default, as many as there are.
     descriptor : str
         "patterson", to which a crystal and its inverted twin look the same, or "triplet", which tells them apart; see
@@ -102,31 +98,26 @@ def find_domains(
     n_domains = _checked_number(n_domains, method)
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
-    work, segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
-    division = searched = divide(work, segments, n_domains, descriptor, method, seed)
-    for _ in range(_SEARCHES):
-        more = with_reflections_of_gaps(searched.work, searched.gap)
-        if more is None:
-            break
-        segments = cut_segments(more)
-        if _room(segments) < (n_domains or 1):
-            break
-        before, searched = searched, divide(more, segments, n_domains, descriptor, method, seed)
-        division = max(division, searched, key=lambda one: (one.n_domains, -one.gap.sum()))
-        if abs(searched.gap.mean() - before.gap.mean()) < _UNCHANGED:
-            break
-    work, segments, labels = division.work, division.segments, division.labels
-    working = (work, labels, division.waves)
-    crystals, labels = _ordered(segments, division.groups, labels)
+    segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
+    division = divide(segments, Request(n_domains, descriptor, method, seed))
+    segments, competition = division.grouping.segments, division.grouping.competition
+    numbers, labels = _largest_first(division.labels)
+    if not numbers:
+        raise NothingPeriodicError
+    crystals = [domain_crystal(segments, division.grouping.groups, k) for k in numbers]
     phases = same_phases(crystals, segments)
     if merge_orientations:
-        crystals, labels = _merged(crystals, labels, np.array(phases))
-        phases = list(range(len(crystals)))
-    labels = np.where(mask, enlarged(labels, work.factor, mask.shape), -1)
-    lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * work.period * work.factor))
-    window = 2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * work.factor
-    crystals = [crystal.enlarged(work.factor) for crystal in crystals]
-    return Domains(labels, lines, pairs, crystals, phases, float(window), working, micrograph.pixel_size_nm)
+        numbers, labels = _largest_first(np.array([*phases, -1])[labels])
+        # Each phase with the crystal of its largest part.
+        crystals = [crystals[phases.index(k)] for k in numbers]
+        phases = list(range(len(numbers)))
+    factor = segments.work.factor
+    labels = np.where(mask, enlarged(labels, factor, mask.shape), -1)
+    lines, pairs = boundary_lines(labels, max(0.5, _SMOOTHING * segments.work.period * factor))
+    window = float(2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * factor)
+    crystals = [crystal.enlarged(factor) for crystal in crystals]
+    working = (competition, division.labels)
+    return Domains(labels, lines, pairs, crystals, phases, window, working, micrograph.pixel_size_nm)
 
 
 def _check_choice(value, name, choices):
@@ -149,13 +140,6 @@ def _checked_number(value, method):
     return int(value)
 
 
-def _nothing_periodic():
-    return ValueError(
-        "image shows nothing periodic; domains need crystals in atomic resolution, about five periods across, columns "
-        "at least 4 px apart, and a signal above the noise"
-    )
-
-
 def _segments(image, mask, n_domains):
     """The image's segments, after it is sure that there is room for them."""
     if min(image.shape) < SMALLEST_SIDE:
@@ -164,10 +148,7 @@ def _segments(image, mask, n_domains):
         )
     if np.ptp(image[mask]) == 0:
         raise ValueError("image is constant where mask is True, so nothing in it is periodic")
-    try:
-        work = working_image(image, mask)
-    except NoReflectionsError:
-        raise _nothing_periodic() from None
+    work = working_image(image, mask)
     window = _PERIODS_PER_WINDOW * work.period
     if min(work.flat.shape) < window:
         raise ValueError(
@@ -175,36 +156,20 @@ def _segments(image, mask, n_domains):
             f"of {work.period * work.factor:.1f} px; a larger field of view would do"
         )
     segments = cut_segments(work)
-    room = _room(segments)
-    if room < 1:
-        raise _nothing_periodic()
-    if n_domains is not None and n_domains > room:
+    if segments.room < 1:
+        raise NothingPeriodicError
+    if n_domains is not None and n_domains > segments.room:
         raise ValueError(
-            f"n_domains={n_domains} is more than the image can hold: it has room for {room} domains of "
-            f"{3 * segments.waves.rows()[1] * work.factor:.0f} px on a side"
+            f"n_domains={n_domains} is more than the image can hold: it has room for {segments.room} domains of "
+            f"{3 * segments.waves.steps[0] * work.factor:.0f} px on a side"
         )
-    return work, segments
+    return segments
 
 
-def _room(segments):
-    """For how many domains there are segments."""
-    return int((segments.usable & segments.trusted).sum()) // _SEGMENTS_PER_DOMAIN
-
-
-def _ordered(segments, groups, labels):
-    """The domains that are left, the largest first, and the labels with their numbers."""
-    sizes = np.bincount(labels[labels >= 0], minlength=int(groups.max()) + 1)
-    if not sizes.any():
-        raise _nothing_periodic()
-    order = [k for k in np.argsort(-sizes, kind="stable") if sizes[k] > 0]
-    number = np.full(len(sizes) + 1, -1)
-    number[order] = np.arange(len(order))
-    return [domain_crystal(segments, groups, k) for k in order], number[labels]
-
-
-def _merged(crystals, labels, phases):
-    """The phases as domains, the largest first, each with the crystal of its largest part, and their labels."""
-    labels = np.where(labels >= 0, phases[labels], -1)
-    order = np.argsort(-np.bincount(labels[labels >= 0]), kind="stable")
-    number = np.argsort(order)
-    return [crystals[np.argmax(phases == k)] for k in order], np.where(labels >= 0, number[labels], -1)
+def _largest_first(labels):
+    """Which labels there are, the largest first, and the labels (H, W) in their order from 0 on."""
+    sizes = np.bincount(labels[labels >= 0])
+    numbers = [k for k in np.argsort(-sizes, kind="stable").tolist() if sizes[k] > 0]
+    order = np.full(len(sizes) + 1, -1)
+    order[numbers] = np.arange(len(numbers))
+    return numbers, order[labels]

@@ -1,31 +1,36 @@
 """From segments to pixels: every pixel goes to the domain whose crystal, continued to it, explains it best."""
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
-from stemlib.domains.distances import depth_in, distance_to
-from stemlib.domains.label_competition import Contest, decided
-from stemlib.domains.statistics import inner
+from stemlib.domains.maps import distance_to, inner, opened, without_specks
+from stemlib.fourier.local_amplitudes import LocalWaves
 from stemlib.fourier.reflections import spread_out
-from stemlib.fourier.strain import mean_vectors
 
 _ROUNDS = 3
 _SETTLED = 1e-3  # share of pixels that change their label
 _UNMOVED = 5e-3  # and that such a change and its consequences leave with another one
-_MOST_WAVES = 24  # that a crystal is rebuilt from
-_LEAST_RATIO = 3.0  # of a wave's power in the domain, over noise
-# Of what a window tells apart: the image's reflection, where the group has its own; farther off it is another one.
-_OFF = 0.4
 _SEAM = 1.0  # periods: half the width of what is left out along a boundary at most
 _FAULT = 1.7  # and of a fault
 _RICH = 0.5  # of the variance in the crystals
-_SMALLEST = 2.0  # periods squared: smaller areas go to what surrounds them
-_SMALLEST_GAP = 6.0  # and areas of no domain
 _MEDIAN_OF = 20_000  # values at most
+_COMPARED = 0.4  # periods: standard deviation of the window in which crystals are compared
+_PRESENT = 0.8  # periods: and in which a crystal and none are
+_FINE = 0.5  # of the narrower one: places are at most so large
+_REACHED = 0.02  # share of a window that must lie in a domain for its crystal to be continued there
+UNREACHED = np.float32(1e30)
+_LEAST_VARIANCE = np.float32(1e-9)  # of the greatest; what is masked has none
+_LEAST_EXPLAINED = 0.05  # of what the crystal usually explains
+_LEAST_SHARE = 0.2  # of the share of the local variance that it usually explains
+_POOR = 0.5  # of that share, where another crystal may be that has some reflections in common
+_FREE = 0.8  # periods: standard deviation of the window in which phases are those of the image
+_MOST_FREE = 40  # waves of all crystals together, compared so
+_NEAR = 3.0  # standard deviations of a segment's window from two domains: there labels may change so
+_MARGIN = 0.01  # of the local variance, which a change has to explain more
 
 
-def refine_labels(work, segments, groups):
-    """Draw the domains' outlines to the pixel, from groups of segments that are several periods wide.
+def refine_labels(competition, segments, groups):
+    """Outline the domains to the pixel, from groups of segments that are several periods wide.
 
     The strong waves of each domain, with the phases that they have around each place inside it, are continued over
     its rim; at first from the segments that show no other domain. Every pixel gets the label of the domain whose
@@ -36,7 +41,8 @@ def refine_labels(work, segments, groups):
 
     Parameters
     ----------
-    work : stemlib.domains.windows.WorkingImage
+    competition : LabelCompetition
+        Of the groups.
     segments : stemlib.domains.windows.LocalSegments
     groups : numpy.ndarray of int, shape (M, N)
         Group of each segment, -1 for none.
@@ -46,38 +52,38 @@ def refine_labels(work, segments, groups):
     numpy.ndarray of int, shape (H, W)
         Of the working image: the groups' numbers, -1 for undecided. A group may have vanished.
     """
-    contest = Contest(work, segments.waves.sigma, strong_waves(segments, groups))
-    labels = contest.places(_spread(_sure(groups), segments, work.flat.shape))
+    work = competition.work
+    labels = competition.places(segments.waves.at_pixels(_sure(groups)))
     for _ in range(_ROUNDS):
-        before, (misfits, best, present) = labels, contest.measured(labels)
+        before, (misfits, best, present) = labels, competition.measured(labels)
         labels = np.where(present, best, -1)
         if (before != labels).mean() < _SETTLED:
             break
-    for _ in range(_ROUNDS if len(contest.waves) > 1 else 0):
-        before, freed = labels, contest.freed(labels)
+    for _ in range(_ROUNDS if len(competition.waves) > 1 else 0):
+        before, freed = labels, competition.freed(labels)
         if (freed != labels).mean() < _SETTLED:
             break
         labels = freed
         for _ in range(2):
-            misfits, best, _ = contest.measured(labels)
+            misfits, best, _ = competition.measured(labels)
             labels = np.where(present, best, -1)
         if (before != labels).mean() < _UNMOVED:
             break
-    best = decided({k: contest.pixels(misfit) for k, misfit in misfits.items()}, work.flat.shape)
-    present = contest.area(present)
+    best = decided({k: competition.pixels(misfit) for k, misfit in misfits.items()}, work.flat.shape)
+    present = competition.area(present)
     usable = work.weights > 0
     # The core of a boundary belongs to neither crystal: such a seam goes to the nearer one, a broad gap to none.
-    gap = _opened((best < 0) | ~present, _SEAM * work.period) & usable
+    gap = opened((best < 0) | ~present, _SEAM * work.period) & usable
     # So does a fault several layers thick, which is as rich in contrast as a crystal.
     if gap.any() and not gap[usable].all():
-        variance = contest.pixels(contest.variance)
+        variance = competition.pixels(competition.variance)
         rich = variance > _RICH * _median(variance[usable & ~gap])
-        gap &= ~rich | _opened(gap, _FAULT * work.period)
+        gap &= ~rich | opened(gap, _FAULT * work.period)
     return without_specks(np.where(gap, -1, best), work.period**2, usable)
 
 
-def poorly_explained(work, sigma, waves, labels):
-    """Where the domains' crystals explain less than half of the share of the variance that they usually do.
+class LabelCompetition:
+    """An image's domains, compared at places that are some pixels wide, as fine as the windows ask for.
 
     Parameters
     ----------
@@ -86,72 +92,175 @@ def poorly_explained(work, sigma, waves, labels):
         Standard deviation of the windows in which the crystals are measured, px.
     waves : dict of int to numpy.ndarray, shape (K, 2)
         Strong reflections of each domain, cycles per px.
-    labels : numpy.ndarray of int, shape (H, W)
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape (H, W)
-        Also True where there is no domain.
     """
-    contest = Contest(work, sigma, waves)
-    poor = contest.poorly_explained(contest.places(labels))
-    return (contest.area(poor) | (labels < 0)) & (work.weights > 0)
+
+    def __init__(self, work, sigma, waves):
+        self.work, self.sigma = work, sigma
+        self.waves = {k: vectors for k, vectors in waves.items() if len(vectors)}
+        step = max(1, int(_FINE * _COMPARED * work.period))
+        self.shape = tuple(max(1, round(n / step)) for n in work.flat.shape)
+        self.scale = work.flat.shape[0] / self.shape[0]
+        variance = self._averaged(self._places(work.flat**2), _PRESENT)
+        self.variance = np.maximum(variance, _LEAST_VARIANCE * variance.max() + np.float32(1e-30))
+        self.usable = self._places(work.weights) > 0.5
+
+    def places(self, labels):
+        """Labels (M, N) of places, from those (H, W) of pixels."""
+        return cv2.resize(labels.astype(np.int16), self.shape[::-1], interpolation=cv2.INTER_NEAREST)
+
+    def measured(self, labels):
+        """Continue each domain's crystal over its rim.
+
+        Parameters
+        ----------
+        labels : numpy.ndarray of int, shape (M, N)
+            Of the places; -1 for no domain.
+
+        Returns
+        -------
+        misfits : dict of int to numpy.ndarray, shape (M, N)
+            What a domain's crystal leaves unexplained around each place.
+        best : numpy.ndarray of int, shape (M, N)
+            The domain that leaves least, -1 where none reaches.
+        present : numpy.ndarray of bool, shape (M, N)
+            Whether it explains enough.
+        """
+        misfits, enough = {}, {}
+        for k, inside in self._insides(labels):
+            misfits[k], enough[k] = self._explained(inside, self.waves[k])
+        best = decided(misfits, self.shape)
+        present = np.zeros(self.shape, bool)
+        for k, where in enough.items():
+            present |= where & (best == k)
+        return misfits, best, present
+
+    def explained_shares(self, labels):
+        """What share of the variance inside it each domain's crystal explains, as the median: dict of int to float.
+
+        Parameters
+        ----------
+        labels : numpy.ndarray of int, shape (H, W)
+        """
+        places = self.places(labels)
+        return {k: float(np.median(share[places == k])) for k, share in self._shares(places).items()}
+
+    def poorly_explained(self, labels):
+        """Where the domains' crystals explain less than half of the share of the variance that they usually do.
+
+        Parameters
+        ----------
+        labels : numpy.ndarray of int, shape (H, W)
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (H, W)
+            Also True where there is no domain.
+        """
+        places = self.places(labels)
+        poor = places < 0
+        for k, share in self._shares(places).items():
+            inside = places == k
+            poor |= inside & (share < _POOR * np.median(share[inside]))
+        return (self.area(poor & self.usable) | (labels < 0)) & (self.work.weights > 0)
+
+    def freed(self, labels):
+        """Labels near boundaries by the proportions of the waves alone, their phases as the image shows them.
+
+        A domain's phases are known best inside its own outline, even where that is too wide: by them alone, it would
+        keep what it has.
+
+        Parameters
+        ----------
+        labels : numpy.ndarray of int, shape (M, N)
+
+        Returns
+        -------
+        numpy.ndarray of int, shape (M, N)
+        """
+        numbers = [k for k in self.waves if (labels == k).any()]
+        if len(numbers) < 2:
+            return labels
+        local = LocalWaves(self.work.flat, self.work.weights, _FREE * self.work.period)
+        vectors = np.vstack([self.waves[k] for k in numbers])
+        vectors = vectors[spread_out(vectors, local.reach, _MOST_FREE)]
+        rests = np.stack([self._with_proportions_of(labels == k, local, vectors) for k in numbers])
+        near = sum(self.scale * distance_to(labels == k) < _NEAR * self.sigma for k in numbers)
+        own = np.full(labels.shape, np.inf)
+        for k, rest in zip(numbers, rests, strict=True):
+            own = np.where(labels == k, rest, own)
+        better = (near > 1) & (labels >= 0) & (rests.min(axis=0) < own - _MARGIN)
+        return np.where(better, np.array(numbers)[rests.argmin(axis=0)], labels)
+
+    def pixels(self, values):
+        """Values (H, W) of pixels, from those (M, N) of places."""
+        return cv2.resize(values, self.work.flat.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+    def area(self, where):
+        """Area (H, W) of pixels, from that (M, N) of places, without their corners in its outline."""
+        smooth = cv2.GaussianBlur(where.astype(np.float32), (0, 0), 1.0, borderType=cv2.BORDER_REFLECT)
+        return self.pixels(smooth) > 0.5
+
+    def _insides(self, labels):
+        """Each domain's number, and the places (M, N) inside it, of those that have any."""
+        insides = ((k, (labels == k) & self.usable) for k in self.waves)
+        return [(k, inside) for k, inside in insides if inside.any()]
+
+    def _shares(self, labels):
+        """What share of the variance a domain's crystal explains around each place: dict of int to (M, N)."""
+        rests = ((k, self._unexplained(inside, self.waves[k])[0]) for k, inside in self._insides(labels))
+        return {k: 1 - self._averaged(rest, _PRESENT) / self.variance for k, rest in rests}
+
+    def _with_proportions_of(self, inside, local, vectors):
+        """Share of the variance that waves leave unexplained in the proportions of a domain: (M, N)."""
+        usual = LocalWaves(self.work.flat, self._mask(inside & self.usable), local.sigma)
+        crystal, _ = local.continued(vectors, proportions=usual.proportions(vectors, changing=True))
+        return self._averaged(self._places((self.work.flat - crystal) ** 2), _PRESENT) / self.variance
+
+    def _unexplained(self, inside, vectors, *, changing=False):
+        """Squared difference of the image and a domain's waves (M, N), and where these reach."""
+        waves = LocalWaves(self.work.flat, self._mask(inside), self.sigma)
+        crystal, coverage = waves.continued(vectors, changing=changing)
+        whole = [round(n * m / size) for n, m, size in zip(waves.size, self.shape, waves.shape, strict=True)]
+        reached = cv2.resize(coverage, whole[::-1])[: self.shape[0], : self.shape[1]] > _REACHED
+        return self._places((self.work.flat - crystal) ** 2), reached
+
+    def _explained(self, inside, vectors):
+        rest, reached = self._unexplained(inside, vectors, changing=True)
+        misfit = np.where(reached, self._averaged(rest, _COMPARED), UNREACHED)
+        explained = self.variance - self._averaged(rest, _PRESENT)
+        share = explained / self.variance
+        enough = explained > _LEAST_EXPLAINED * np.median(explained[inside])
+        return misfit, enough & (share > _LEAST_SHARE * np.median(share[inside]))
+
+    def _places(self, values):
+        return cv2.resize(values, self.shape[::-1], interpolation=cv2.INTER_AREA)
+
+    def _averaged(self, values, periods):
+        sigma = periods * self.work.period / self.scale
+        return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
+    def _mask(self, inside):
+        size = self.work.flat.shape[::-1]
+        return (
+            cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_NEAREST) * self.work.weights
+        )
 
 
-def explained_shares(work, sigma, waves, labels):
-    """What share of the variance inside it each domain's crystal explains, as the median: dict of int to float.
+def decided(misfits, shape):
+    """Which domain explains each place best, -1 where none reaches.
 
     Parameters
     ----------
-    work, sigma, waves, labels
-        As of `poorly_explained`.
-    """
-    contest = Contest(work, sigma, waves)
-    places = contest.places(labels)
-    return {k: float(np.median(share[places == k])) for k, share in contest.shares(places).items()}
-
-
-def without_specks(labels, area, usable):
-    """Give areas that are too small to be domains, or gaps, to what surrounds them.
-
-    Parameters
-    ----------
-    labels : numpy.ndarray of int, shape (H, W)
-        -1 for no domain.
-    area : float
-        Of a cell, px².
-    usable : numpy.ndarray of bool, shape (H, W)
-        Elsewhere the result is -1.
+    misfits : dict of int to numpy.ndarray, shape (M, N)
+    shape : (int, int)
+        (M, N)
 
     Returns
     -------
-    numpy.ndarray of int, shape (H, W)
-
-    Examples
-    --------
-    >>> labels = np.zeros((20, 20), int)
-    >>> labels[3:5, 3:5] = 1
-    >>> labels[:, 12:] = -1
-    >>> np.unique(without_specks(labels, 10.0, np.ones((20, 20), bool))).tolist()
-    [-1, 0]
+    numpy.ndarray of int, shape (M, N)
     """
-    small = np.zeros(labels.shape, bool)
-    for k in np.unique(labels).tolist():
-        areas, count = ndimage.label((labels == k) & usable)
-        least = (_SMALLEST_GAP if k < 0 else _SMALLEST) * area
-        sizes = np.bincount(areas.ravel(), minlength=count + 1)
-        sizes[0] = int(least) + 1
-        small |= (sizes < least)[areas]
-    small |= ~usable
-    if small.all() or not small.any():
-        return np.where(usable, labels, -1)
-    # What is nearest to a small area lies beside it.
-    (box,) = ndimage.find_objects(small.astype(np.uint8))
-    box = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
-    nearest = ndimage.distance_transform_edt(small[box], return_distances=False, return_indices=True)
-    result = labels.copy()
-    result[box] = labels[box][tuple(nearest)]
-    return np.where(usable, result, -1)
+    numbers = np.array([-1, *misfits])
+    return numbers[np.stack([np.full(shape, UNREACHED), *misfits.values()]).argmin(axis=0)]
 
 
 def _median(values):
@@ -159,41 +268,8 @@ def _median(values):
     return np.median(values[:: 1 + len(values) // _MEDIAN_OF])
 
 
-def _opened(mask, radius):
-    """What of a mask is as broad as a disk."""
-    cores = depth_in(mask) > radius
-    return distance_to(cores) <= radius
-
-
-def strong_waves(segments, groups):
-    """The reflections that each group's crystal is rebuilt from: dict of int to array (K, 2), cycles per px."""
-    return {k: _waves_of(segments, groups == k) for k in np.unique(groups[groups >= 0]).tolist()}
-
-
-def _waves_of(segments, members):
-    """The strong reflections of a group of segments, far enough from each other, the strongest first."""
-    sure = inner(np.where(members, 0, -1)) & segments.trusted
-    sure = sure if sure.any() else members
-    ratio = (segments.powers[:, sure] / segments.noise[:, sure]).mean(axis=1)
-    order = np.argsort(-ratio)
-    order = order[ratio[order] > _LEAST_RATIO]
-    vectors, own = segments.vectors[order], mean_vectors(segments, order, sure)
-    off = np.linalg.norm(own - vectors, axis=1)
-    vectors = np.where(off[:, None] < _OFF * segments.waves.reach, own, vectors)
-    return vectors[spread_out(vectors, segments.waves.reach, _MOST_WAVES)]
-
-
 def _sure(groups):
     """Groups without the segments beside another group, which show both; unless a group has no others."""
     inside = inner(groups)
     alone = ~np.isin(groups, groups[inside])
     return np.where(inside | alone, groups, -1)
-
-
-def _spread(groups, segments, shape):
-    """Labels of pixels: those of the nearest segment."""
-    index = []
-    for nodes, size in zip((segments.waves.rows(), segments.waves.columns()), shape, strict=True):
-        step = nodes[1] if len(nodes) > 1 else size
-        index.append(np.clip(np.rint(np.arange(size) / step).astype(int), 0, len(nodes) - 1))
-    return groups[np.ix_(*index)]

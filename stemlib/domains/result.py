@@ -12,6 +12,7 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from stemlib.domains.faults import fault_lines, misfit_map, unexplained_share
+from stemlib.domains.maps import extent
 from stemlib.io.tables import with_nanometres, write_csv
 
 
@@ -35,7 +36,7 @@ class Domains:
     window : float
         Width at half height of the segments that were compared, px.
     working : tuple
-        What `misfit` is measured on: the image without background, its labels, and the waves of each domain.
+        What `misfit` is measured on: the crystals of the image without background, and its labels.
     pixel_size_nm : float or None
     """
 
@@ -87,7 +88,7 @@ class Domains:
         return np.where(
             self.labels < 0,
             np.float32(np.nan),
-            enlarged(misfit, self.working[0].factor, self.labels.shape),
+            enlarged(misfit, self.working[0].work.factor, self.labels.shape),
         )
 
     @functools.cached_property
@@ -96,7 +97,7 @@ class Domains:
 
         Stacking faults and antiphase boundaries: on both sides the crystal is the same, so that they are no domains.
         """
-        work, labels, _ = self.working
+        work, labels = self.working[0].work, self.working[1]
         lines = fault_lines(self._unexplained, labels, work.period)
         return [(line + 0.5) * work.factor - 0.5 for line in lines]
 
@@ -147,7 +148,7 @@ def boundary_lines(labels, smoothing):
     """
     lines, pairs = [], []
     for first, second in _neighbours(labels):
-        box = _extent((labels == first) | (labels == second))
+        box = extent((labels == first) | (labels == second))
         one, other = (labels[box] == k for k in (first, second))
         place = _meeting(one, other, math.ceil(_REACH * smoothing) + 1)
         one, other = one[place], other[place]
@@ -160,17 +161,11 @@ def boundary_lines(labels, smoothing):
     return lines, pairs
 
 
-def _extent(mask, margin=0):
-    """The rows and columns in which a mask is True, and some more on each side."""
-    at = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
-    return tuple(slice(max(0, int(a[0]) - margin), int(a[-1]) + 1 + margin) for a in at)
-
-
 def _meeting(one, other, reach):
     """The rows and columns in which two areas are within reach of each other: no line is anywhere else."""
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     one, other = (cv2.dilate(area.astype(np.uint8), square) for area in (one, other))
-    return _extent(one & other, reach)
+    return extent(one & other, reach)
 
 
 def _neighbours(labels):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from stemlib.fourier.filters import flatten, median
+from stemlib.fourier.filters import flatten, median, reduced
 from stemlib.fourier.local_amplitudes import LocalWaves
 from stemlib.fourier.reflections import (
     close_together,
@@ -17,7 +17,6 @@ from stemlib.fourier.reflections import (
     not_far_out,
     spread_out,
 )
-from stemlib.lattice.refinement import reduced
 
 _PERIODS_PER_SIDE = 8  # a period that the image holds fewer times is not told from background
 _LEAST_RATIO = 15.0  # power over noise of a reflection that may set the window
@@ -38,13 +37,20 @@ _LEAST_SIGNIFICANCE = 3.0
 _WIDER = 2.5  # standard deviations of a window, over which amplitudes are averaged
 _LEAST_COHERENCE = 0.4
 _FEWEST_TOGETHER = 9  # whole segments: chance is less steady
+_SEGMENTS_PER_DOMAIN = 9  # whole ones: the smallest area whose middle is not disturbed by its surroundings
 _SCATTER = 0.04  # of an amplitude's logarithm in a perfect crystal: dopants, tilt
 _NOISE_FLOOR = 3.0
 _RELATIVE_FLOOR = 0.07
 
 
-class NoReflectionsError(ValueError):
-    """Nothing in the image is periodic."""
+class NothingPeriodicError(ValueError):
+    """The image shows no crystal."""
+
+    def __init__(self):
+        super().__init__(
+            "image shows nothing periodic; domains need crystals in atomic resolution, about five periods across, "
+            "columns at least 4 px apart, and a signal above the noise"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,7 @@ class LocalSegments:
 
     Parameters
     ----------
+    work : WorkingImage
     waves : stemlib.fourier.local_amplitudes.LocalWaves
     vectors : numpy.ndarray, shape (K, 2)
         Reflections (y, x), cycles per px of the working image.
@@ -84,8 +91,6 @@ class LocalSegments:
         Their phases are counted from each window's centre.
     noise : numpy.ndarray, shape (K, M, N)
         Mean squared amplitude of noise alone.
-    period : float
-        Longest distance that repeats, px.
     usable : numpy.ndarray of bool, shape (M, N)
         Whether a window lies in the image and shows reflections.
     trusted : numpy.ndarray of bool, shape (M, N)
@@ -94,11 +99,11 @@ class LocalSegments:
         What is left of the power of the reflections if amplitudes are averaged over wider windows: 1 in a crystal.
     """
 
+    work: WorkingImage
     waves: LocalWaves
     vectors: np.ndarray
     amplitudes: np.ndarray
     noise: np.ndarray
-    period: float
     usable: np.ndarray
     trusted: np.ndarray
     coherence: np.ndarray
@@ -112,6 +117,11 @@ class LocalSegments:
     def total(self):
         """Power of all reflections above noise, (M, N)."""
         return np.maximum(self.powers - self.noise, 0).sum(axis=0)
+
+    @property
+    def room(self):
+        """For how many domains there are segments."""
+        return int((self.usable & self.trusted).sum()) // _SEGMENTS_PER_DOMAIN
 
 
 def working_image(image, mask):
@@ -128,7 +138,7 @@ def working_image(image, mask):
 
     Raises
     ------
-    NoReflectionsError
+    NothingPeriodicError
         If fewer than two reflections stand out of the noise.
 
     Examples
@@ -143,38 +153,28 @@ def working_image(image, mask):
     found = found.only(~copies_of_lines(found.vectors, found.ratios, found.resolution, axis=1))
     lengths = np.linalg.norm(found.vectors, axis=1)
     if len(lengths) < 2:
-        raise NoReflectionsError
+        raise NothingPeriodicError
     usual = np.median(lengths[:4])
     slow = max(usual / _LONGEST, _PERIODS_PER_SIDE / min(image.shape) if len(lengths) > 4 else 0.0)
     kept = lengths > min(slow, usual)
     vectors, ratios, lengths = found.vectors[kept], found.ratios[kept], lengths[kept]
     if len(lengths) < 2:
-        raise NoReflectionsError
+        raise NothingPeriodicError
     sure = (ratios > _LEAST_RATIO) & in_triplets(vectors, 2 * found.resolution)
     sure &= have_multiples(vectors, 2 * found.resolution)
     sure[:_ALWAYS_SURE] = True
     period = 1 / lengths[sure].min()
     factor = max(1, int(_FINEST / lengths[:12].max()))
-    if factor > 1:
-        shares = reduced(weights, factor)
-        image = reduced(image * mask, factor) / np.maximum(shares, 1e-6)
-        weights = (shares > 0.5).astype(np.float32)
-        image = np.where(weights > 0, image, 0).astype(np.float32)
+    image, weights = reduced(image, mask, factor)
     vectors, period = vectors * factor, period / factor
     vectors = vectors[np.abs(vectors).max(axis=1) < 0.47]
     if len(vectors) < 2:
-        raise NoReflectionsError
+        raise NothingPeriodicError
     return WorkingImage(flatten(image, weights, 1.2 * period), weights, vectors, float(period), factor)
 
 
-def window_sigma(work):
-    """Standard deviation of the Gaussian window of a segment, px: several periods, fewer in a small image."""
-    room = max(_LEAST_SIGMA * work.period, min(work.flat.shape) / _WINDOWS_PER_SIDE)
-    return min(_SIGMA * work.period, room)
-
-
 def cut_segments(work, *, finer=1.0):
-    """Measure the reflections under Gaussian windows all over an image.
+    """Measure the reflections under Gaussian windows all over an image, several periods wide, fewer in a small one.
 
     Parameters
     ----------
@@ -186,12 +186,13 @@ def cut_segments(work, *, finer=1.0):
     -------
     LocalSegments
     """
+    room = max(_LEAST_SIGMA * work.period, min(work.flat.shape) / _WINDOWS_PER_SIDE)
     least = _LEAST_SIGMA if finer == 1 else _FINEST_SIGMA
-    sigma = max(least * work.period, window_sigma(work) * finer)
+    sigma = max(least * work.period, min(_SIGMA * work.period, room) * finer)
     waves = LocalWaves(work.flat, work.weights, sigma)
     apart = _SAME / (2 * np.pi * waves.sigma)
     vectors = work.vectors[spread_out(work.vectors, apart, _MOST_REFLECTIONS)]
-    coverage = waves.coverage()
+    coverage = waves.coverage
     amplitudes = waves.amplitudes(vectors)
     noise = waves.noise(vectors)[:, None, None] / np.maximum(coverage, 0.05)
     # Where a mask is full of holes, no window is covered so far.
@@ -208,7 +209,7 @@ def cut_segments(work, *, finer=1.0):
     areas, _ = ndimage.label(usable)
     usable &= np.bincount(areas.ravel(), coverage.ravel())[areas] >= _FEWEST_TOGETHER
     trusted = usable & (coverage > _TRUSTED)
-    return LocalSegments(waves, vectors, amplitudes, noise, work.period, usable, trusted, coherence)
+    return LocalSegments(work, waves, vectors, amplitudes, noise, usable, trusted, coherence)
 
 
 def _coherence(waves, vectors, amplitudes, noise, coverage):
@@ -217,12 +218,14 @@ def _coherence(waves, vectors, amplitudes, noise, coverage):
     Nearly 1 in a crystal, half of it at its edge, and 0.15 where the phases of neighbouring windows are random. Of
     reflections that lie close together, as those of two grains do, the one counts that is the most coherent there.
     """
-    nodes = waves.rows(), waves.columns()
-    rows, columns = (_averaging(len(n), _WIDER * waves.sigma / n[1]) for n in nodes)
+    rows, columns = (
+        _averaging(len(at), _WIDER * waves.sigma / step)
+        for at, step in zip(waves.nodes, waves.steps, strict=True)
+    )
     weight = np.maximum(rows @ coverage @ columns.T, 1e-6)
     turns = [
         np.exp(-2j * np.pi * np.outer(q, n)).astype(np.complex64)
-        for q, n in zip(vectors.T, nodes, strict=True)
+        for q, n in zip(vectors.T, waves.nodes, strict=True)
     ]
     in_phase = amplitudes * coverage * turns[0][:, :, None] * turns[1][:, None]
     parts = np.stack([in_phase.real, in_phase.imag])

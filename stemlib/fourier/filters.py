@@ -1,7 +1,9 @@
-"""Filters: slow background, local contrast and outliers taken off an image; medians of many short rows."""
+"""Filters: slow background, local contrast and outliers taken off an image; blocks of pixels; medians of short rows."""
 
 import cv2
 import numpy as np
+
+_LARGE = 2**20  # px to transform
 
 
 def flatten(image, weights, sigma):
@@ -65,6 +67,50 @@ def blurred(image, sigma):
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=cv2.BORDER_REFLECT)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def reduced(image, mask, factor):
+    """Average an image over blocks of ``factor x factor`` px, of those where to look.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (H, W), float32
+    mask : numpy.ndarray of bool, shape (H, W)
+        True where to look.
+    factor : int
+        By 1, the image is what it was.
+
+    Returns
+    -------
+    image : numpy.ndarray, shape (H // factor, W // factor), float32
+        Without an incomplete rim; 0 where at most half of a block counts.
+    weights : numpy.ndarray, shape (H // factor, W // factor), float32
+        1 where more of it does, else 0.
+
+    Examples
+    --------
+    >>> image = np.array([[1, 3, 5, 8], [1, 3, 5, 8]], np.float32)
+    >>> [part.tolist() for part in reduced(image, image < 6, 2)]
+    [[[2.0, 0.0]], [[1.0, 0.0]]]
+    """
+    if factor == 1:
+        return image, mask.astype(np.float32)
+    height, width = (n // factor for n in image.shape)
+    means, shares = (
+        cv2.resize(
+            np.ascontiguousarray(values[: height * factor, : width * factor]),
+            (width, height),
+            interpolation=cv2.INTER_AREA,
+        )
+        for values in (image * mask, mask.astype(np.float32))
+    )
+    counts = shares > 0.5
+    return np.where(counts, means / np.maximum(shares, 1e-6), np.float32(0)), counts.astype(np.float32)
+
+
+def threads_for(shape):
+    """Threads to transform so many values with, as scipy.fft takes them: on few they cost more than they save."""
+    return -1 if np.prod(shape) > _LARGE else 1
 
 
 def median(values, axis):

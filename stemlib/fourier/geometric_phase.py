@@ -78,8 +78,10 @@ class PhaseField:
         return found.reshape(points.shape[:-1])
 
 
-class Nodes:
-    """Local Fourier amplitudes of an image on a coarse grid of nodes, under a Gaussian around each.
+class NodeWaves:
+    """Local amplitudes of waves in an image, under a Gaussian around each of a few nodes, by sums.
+
+    `stemlib.fourier.local_amplitudes.LocalWaves` has those around many nodes, by a Fourier transform.
 
     Parameters
     ----------
@@ -91,38 +93,37 @@ class Nodes:
 
     def __init__(self, flat, weights, width):
         self.flat = flat
-        self.axes = []
-        self.kernels = []
+        self.nodes, self.kernels = [], []
         for size in flat.shape:
             count = int(np.clip(round(size / width), 2, _MOST_NODES))
-            axis = (np.arange(count) + 0.5) * size / count - 0.5
-            self.axes.append(axis)
-            self.kernels.append(np.exp(-0.5 * ((np.arange(size) - axis[:, None]) / width) ** 2))
+            self.nodes.append((np.arange(count) + 0.5) * size / count - 0.5)
+            off = np.arange(size) - self.nodes[-1][:, None]
+            self.kernels.append(np.exp(-0.5 * (off / width) ** 2))
         down, across = (k.astype(np.float32) for k in self.kernels)
         self.coverage = down @ weights @ across.T
         self.full = np.outer(*(k.sum(axis=1).max() for k in self.kernels)).item()
 
-    def amplitudes(self, vector):
-        """Complex amplitude (M, N) of the wave exp(2 pi i vector . (y, x)) around each node."""
-        waves = [
-            np.exp(-2j * np.pi * q * np.arange(size)) for q, size in zip(vector, self.flat.shape, strict=True)
-        ]
-        down, across = (k * wave for k, wave in zip(self.kernels, waves, strict=True))
-        m = len(down)
+    def amplitudes(self, vectors):
+        """Complex amplitudes (K, M, N) of waves exp(2 pi i q . p), q (y, x) in vectors (K, 2), around each node."""
+        return np.stack([self._sums(q) for q in vectors]) / np.maximum(self.coverage, 0.05 * self.full)
+
+    def _sums(self, vector):
+        down, across = (
+            kernel * np.exp(-2j * np.pi * q * np.arange(size))
+            for kernel, q, size in zip(self.kernels, vector, self.flat.shape, strict=True)
+        )
+        m, n = len(down), len(across)
         partial = np.vstack([down.real, down.imag]).astype(np.float32) @ self.flat
         both = partial @ np.hstack([across.real.T, across.imag.T]).astype(np.float32)
-        n = len(across)
-        real = both[:m, :n] - both[m:, n:]
-        imaginary = both[:m, n:] + both[m:, :n]
-        return (real + 1j * imaginary) / np.maximum(self.coverage, 0.05 * self.full)
+        return both[:m, :n] - both[m:, n:] + 1j * (both[:m, n:] + both[m:, :n])
 
 
-def measure_phases(nodes, cell, indices):
+def measure_phases(waves, cell, indices):
     """Measure where the crystal is and its displacements from a lattice.
 
     Parameters
     ----------
-    nodes : Nodes
+    waves : NodeWaves
     cell : numpy.ndarray, shape (2, 2)
         The lattice's translations as rows.
     indices : numpy.ndarray of int, shape (N, 2)
@@ -134,13 +135,13 @@ def measure_phases(nodes, cell, indices):
     """
     reciprocal = np.linalg.inv(cell).T
     vectors = indices @ reciprocal
-    amplitudes = np.stack([nodes.amplitudes(v) for v in vectors])
+    amplitudes = waves.amplitudes(vectors)
     strength = np.abs(amplitudes)
-    weights = _crystalline(strength, nodes)
+    weights = _crystalline(strength, waves)
     inside = weights > 0
     second = next(i for i in range(1, len(indices)) if np.linalg.det(indices[[0, i]]) != 0)
     base = [0, second]
-    phases = [_unwrapped(np.angle(amplitudes[i]), inside) for i in base]
+    phases = [unwrap_phase(np.ma.array(np.angle(amplitudes[i]), mask=~inside)).filled(0.0) for i in base]
     field = -np.einsum("ij,jmn->imn", np.linalg.inv(vectors[base]), np.array(phases)) / (2 * np.pi)
     # The other reflections' phases then hardly wrap: all together by least squares, strong ones count more.
     expected = np.exp(-2j * np.pi * np.einsum("ki,imn->kmn", vectors, field))
@@ -156,7 +157,7 @@ def measure_phases(nodes, cell, indices):
     if (agreement[inside] > _AGREEING).any():
         weights = weights * (agreement > _AGREEING)
     field -= np.average(field, axis=(1, 2), weights=weights)[:, None, None]
-    return PhaseField(*nodes.axes, _continued(field, weights), weights)
+    return PhaseField(*waves.nodes, _continued(field, weights), weights)
 
 
 def affine_part(field):
@@ -193,11 +194,11 @@ def affine_part(field):
     return fit[1:].T, variance, PhaseField(field.rows, field.columns, rest, weights)
 
 
-def _crystalline(strength, nodes):
+def _crystalline(strength, waves):
     """Weights of nodes: how much of the usual amplitude of the reflections is there."""
-    covered = nodes.coverage > 0.3 * nodes.full
+    covered = waves.coverage > 0.3 * waves.full
     if not covered.any():
-        covered = nodes.coverage > 0.5 * nodes.coverage.max()
+        covered = waves.coverage > 0.5 * waves.coverage.max()
     usual = np.quantile(strength[:, covered], 0.85, axis=1)[:, None, None]
     present = np.sort(np.minimum(strength / np.maximum(usual, 1e-30), 1), axis=0)
     # Another grain may share some of the reflections, hence the weaker half.
@@ -207,13 +208,7 @@ def _crystalline(strength, nodes):
     labels, count = ndimage.label(inside, np.ones((3, 3)))
     if count > 1:
         inside = labels == 1 + np.argmax(ndimage.sum_labels(present, labels, np.arange(1, count + 1)))
-    return np.where(inside, np.minimum(present, nodes.coverage / nodes.full), 0.0)
-
-
-def _unwrapped(phase, inside):
-    if min(phase.shape) < 2:
-        return np.unwrap(phase.ravel()).reshape(phase.shape)
-    return np.asarray(unwrap_phase(np.ma.array(phase, mask=~inside)).filled(0.0))
+    return np.where(inside, np.minimum(present, waves.coverage / waves.full), 0.0)
 
 
 def _continued(field, weights):

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from scipy import fft
 
+from stemlib.fourier.filters import threads_for
+
 _REACH = 3.2  # standard deviations of the filter in reciprocal space within which a coarse map keeps it
 _WIDE = 4.0  # windows, in which proportions that change slowly are averaged
 _FAR = 0.02  # share of such a window below which those of all places count more
@@ -48,17 +50,33 @@ class LocalWaves:
         self._weights = weights
         self.share = float(weights.sum())
 
-    def rows(self):
-        """Where the rows of the maps lie, px."""
-        return self._grid[0]
+    @functools.cached_property
+    def steps(self):
+        """Distances (y, x) of neighbouring nodes of the maps, px."""
+        return tuple(size / count for size, count in zip(self.size, self._counts(_REACH), strict=True))
 
-    def columns(self):
-        """Where the columns of the maps lie, px."""
-        return self._grid[1]
+    @functools.cached_property
+    def nodes(self):
+        """Where the rows (M,) and the columns (N,) of the maps lie, px."""
+        grid = (np.arange(n) * step for n, step in zip(self._counts(_REACH), self.steps, strict=True))
+        return tuple(at[at < side] for at, side in zip(grid, self.shape, strict=True))
 
+    def at_nodes(self, values):
+        """Values (M, N) where the nodes of the maps lie, from those (H, W) of the image's pixels."""
+        return values[np.ix_(*(at.astype(int) for at in self.nodes))]
+
+    def at_pixels(self, values):
+        """Values (H, W) of the image's pixels: those (M, N) of the nearest node."""
+        nearest = (
+            np.minimum(np.rint(np.arange(side) / step).astype(int), len(at) - 1)
+            for side, step, at in zip(self.shape, self.steps, self.nodes, strict=True)
+        )
+        return values[np.ix_(*nearest)]
+
+    @functools.cached_property
     def coverage(self):
         """Share of the window around each place that lies in the image and counts: (M, N), 0 to 1."""
-        return self._coverage
+        return np.clip(self._cropped(self._covered(_REACH)), 0, 1)
 
     def amplitudes(self, vectors):
         """Complex amplitudes of waves exp(2 pi i q . p) around each place, their phases counted from there.
@@ -73,7 +91,12 @@ class LocalWaves:
         numpy.ndarray, shape (K, M, N), complex64
             Where the window is not covered, of what is.
         """
-        return self._coarse(vectors) / np.maximum(self.coverage(), 0.05)
+        fields, corners = self._filtered(vectors, _REACH)
+        fields = self._cropped(fields)
+        for axis, (size, at) in enumerate(zip(self.size, self.nodes, strict=True)):
+            turns = np.exp(2j * np.pi * corners[:, axis, None] / size * at).astype(np.complex64)
+            fields *= np.expand_dims(turns, 2 - axis)
+        return fields / np.maximum(self.coverage, 0.05)
 
     def noise(self, vectors):
         """Mean squared amplitude that the noise around each wave has under a whole window: (K,)."""
@@ -171,17 +194,9 @@ class LocalWaves:
         fields *= np.float32(np.prod(counts) / np.prod(self.size))
         return fields, corners
 
-    def _coarse(self, vectors):
-        fields, corners = self._filtered(vectors, _REACH)
-        fields = fields[:, : len(self.rows()), : len(self.columns())]
-        for axis, (size, at) in enumerate(zip(self.size, self._grid, strict=True)):
-            turns = np.exp(2j * np.pi * corners[:, axis, None] / size * at).astype(np.complex64)
-            fields *= np.expand_dims(turns, 2 - axis)
-        return fields
-
-    @functools.cached_property
-    def _coverage(self):
-        return np.clip(self._covered(_REACH)[: len(self.rows()), : len(self.columns())], 0, 1)
+    def _cropped(self, maps):
+        """The nodes in the image, of maps (..., M, N) of all."""
+        return maps[..., : len(self.nodes[0]), : len(self.nodes[1])]
 
     @functools.cached_property
     def _fine_coverage(self):
@@ -197,15 +212,6 @@ class LocalWaves:
             for lengths in zip(self._counts(reach), self.size, places, self.shape, strict=True)
         )
         return rows @ weights @ columns.T
-
-    @functools.cached_property
-    def _grid(self):
-        """Rows and columns of the maps."""
-        grid = []
-        for count, size, side in zip(self._counts(_REACH), self.size, self.shape, strict=True):
-            at = np.arange(count) * (size / count)
-            grid.append(at[at < side])
-        return grid
 
 
 def _power(fields):
@@ -236,9 +242,6 @@ def _window(count, size, places, side, sigma):
     return (height * np.exp(-0.5 * (apart / sigma) ** 2)).astype(np.float32)
 
 
-_LARGE = 2**20  # px
-
-
 class HalfSpectrum:
     """Fourier transform of a real image, of which blocks are read, and to which blocks are added.
 
@@ -266,7 +269,7 @@ class HalfSpectrum:
     @classmethod
     def of(cls, image, size):
         """Transform an image, with zeros added up to a size."""
-        return cls(fft.rfft2(image.astype(np.float32, copy=False), s=size, workers=_workers(size)), size)
+        return cls(fft.rfft2(image.astype(np.float32, copy=False), s=size, workers=threads_for(size)), size)
 
     @classmethod
     def empty(cls, size):
@@ -275,7 +278,7 @@ class HalfSpectrum:
 
     def image(self):
         """Transform back: (H, W) float32."""
-        return fft.irfft2(self.values, s=self.size, workers=_workers(self.size))
+        return fft.irfft2(self.values, s=self.size, workers=threads_for(self.size))
 
     def blocks(self, corners, shape):
         """Read blocks of one shape.
@@ -294,54 +297,34 @@ class HalfSpectrum:
         """
         result = np.empty((len(corners), *shape), np.complex64)
         for block, corner in zip(result, corners, strict=True):
-            top, left, turned = _in_the_half(corner, shape)
-            rows = np.arange(top, top + shape[0]) % self.size[0]
-            for part, columns, opposite in self._pieces(left, shape[1]):
-                if opposite:
-                    np.conj(self.values[-rows, columns], out=block[:, part])
-                else:
-                    block[:, part] = self.values[rows, columns]
-            if turned:
-                block[:] = block[::-1, ::-1].conj()
+            for part, stored, conjugate in self._pieces(block, corner):
+                part[:] = self.values[stored].conj() if conjugate else self.values[stored]
         return result
 
     def add(self, blocks, corners):
         """Add blocks (K, M, N), and opposite of them their conjugates; where the corners are, `blocks` says."""
-        shape = blocks.shape[1:]
         for block, corner in zip(blocks, corners, strict=True):
-            top, left, turned = _in_the_half(corner, shape)
-            block = block[::-1, ::-1].conj() if turned else block
-            rows = np.arange(top, top + shape[0]) % self.size[0]
-            for part, columns, opposite in self._pieces(left, shape[1]):
-                if opposite:
-                    self.values[-rows, columns] += block[:, part].conj()
-                else:
-                    self.values[rows, columns] += block[:, part]
-            # These columns lie opposite of themselves.
-            for column in {0, self.size[1] // 2} if self.size[1] % 2 == 0 else {0}:
-                if left <= column < left + shape[1]:
-                    self.values[-rows, column] += block[:, column - left].conj()
+            for part, stored, conjugate in self._pieces(block, corner, opposites=True):
+                self.values[stored] += part.conj() if conjugate else part
 
-    def _pieces(self, left, count):
-        """Columns of a block, where they are stored, and whether as their conjugates opposite: up to three of them."""
-        width, stored = self.size[1], self.size[1] // 2 + 1
-        below, inside = min(max(0, -left), count), min(count, stored - left)
+    def _pieces(self, block, corner, *, opposites=False):
+        """Columns of a block, where they are stored, and whether as their conjugates: up to three pieces.
+
+        With `opposites` also the columns that lie opposite of themselves, a second time, with their conjugates.
+        """
+        (height, width), (top, left), stored = block.shape, corner, self.values.shape[1]
+        # Where its middle is beyond the half that is stored, it is the block opposite.
+        turned = left + width // 2 < 0
+        if turned:
+            block, top, left = block[::-1, ::-1], 1 - top - height, 1 - left - width
+        rows = np.arange(top, top + height) % self.size[0]
+        below, inside, beyond = min(max(0, -left), width), min(width, stored - left), self.size[1] - left
         if below:
-            yield np.s_[:below], np.s_[-left : -left - below : -1], True
+            yield block[:, :below], (-rows, np.s_[-left : -left - below : -1]), not turned
         if inside > below:
-            yield np.s_[below:inside], np.s_[left + below : left + inside], False
-        if inside < count:
-            yield np.s_[inside:], np.s_[width - left - inside : width - left - count : -1], True
-
-
-def _workers(size):
-    """Threads for one transform: for a small one they cost more than they save."""
-    return -1 if np.prod(size) > _LARGE else 1
-
-
-def _in_the_half(corner, shape):
-    """A block's corner; or where its middle is beyond the half that is stored, that of the block opposite."""
-    top, left = (int(value) for value in corner)
-    if left + shape[1] // 2 >= 0:
-        return top, left, False
-    return 1 - top - shape[0], 1 - left - shape[1], True
+            yield block[:, below:inside], (rows, np.s_[left + below : left + inside]), turned
+        if inside < width:
+            yield block[:, inside:], (-rows, np.s_[beyond - inside : beyond - width : -1]), not turned
+        for column in (0, self.size[1] / 2) if opposites else ():
+            if left <= column < left + width and column == int(column):
+                yield block[:, int(column) - left], (-rows, int(column)), not turned

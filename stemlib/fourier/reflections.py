@@ -7,14 +7,13 @@ import numpy as np
 from scipy import fft, special
 from scipy.spatial.distance import cdist
 
-from stemlib.fourier.filters import median
+from stemlib.fourier.filters import median, threads_for
 from stemlib.fourier.triplets import find_triplets
 
 _FALSE_PEAKS = 0.02  # noise peaks expected in a spectrum
 _LARGEST_TILE = 2048
 _SMALLEST_TILE = 128
 _MOST_PEAKS = 150
-_LARGE = 2**20  # px to transform, from which on threads save more than they cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Reflections:
     resolution: float
 
     def only(self, kept):
-        """Return those where `kept` (N,) is True."""
+        """Return those where `kept` (N,) is True, or those of a slice."""
         return Reflections(self.vectors[kept], self.ratios[kept], self.resolution)
 
 
@@ -92,7 +91,7 @@ def _spectrum(flat, tile):
         parts = np.stack([flat[top : top + tile[0], left : left + tile[1]] * window for left in starts[1]])
         energy = np.array([np.vdot(part, part) for part in parts])
         energies += energy.tolist()
-        for wave in fft.rfft2(parts[energy > 0], workers=-1 if parts.size > _LARGE else 1):
+        for wave in fft.rfft2(parts[energy > 0], workers=threads_for(parts.shape)):
             power += wave.real**2 + wave.imag**2
     # Tiles that the mask or vacuum leaves empty average no noise out.
     count = max(1.0, sum(energies) ** 2 / max(float(np.dot(energies, energies)), 1e-30))

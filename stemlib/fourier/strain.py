@@ -58,10 +58,9 @@ def local_strain(segments):
     vectors = segments.vectors[strongest]
     weights = _weights(segments, strongest)
     amplitudes = np.where(usable, segments.amplitudes[strongest], 0)
-    steps = (segments.waves.rows()[1], segments.waves.columns()[1])
     offsets = [
         _offsets(_turns(amplitudes, 1 + axis)[:, usable], weights) / (2 * np.pi * step)
-        for axis, step in enumerate(steps)
+        for axis, step in enumerate(segments.waves.steps)
     ]
     products = (vectors[:, :, None] * vectors[:, None]).reshape(-1, 4)
     normal = (weights.T @ products).reshape(-1, 2, 2) + np.eye(2) / _EXPECTED**2
@@ -113,13 +112,13 @@ def mean_vectors(segments, which, inside):
         (y, x), cycles per px; those of the whole image along an axis on which no two segments are neighbours.
     """
     amplitudes, vectors = segments.amplitudes[which], segments.vectors[which]
-    for axis, nodes in enumerate((segments.waves.rows(), segments.waves.columns())):
-        if len(nodes) < 2:
+    for axis, step in enumerate(segments.waves.steps):
+        if len(segments.waves.nodes[axis]) < 2:
             continue
         along, within = np.moveaxis(amplitudes, axis + 1, 1), np.moveaxis(inside, axis, 0)
         turns = (along[:, 1:] * along[:, :-1].conj() * (within[1:] & within[:-1])).sum(axis=(1, 2))
-        turns = turns * np.exp(-2j * np.pi * vectors[:, axis] * nodes[1])
-        vectors[:, axis] += np.angle(turns) / (2 * np.pi * nodes[1])
+        turns = turns * np.exp(-2j * np.pi * vectors[:, axis] * step)
+        vectors[:, axis] += np.angle(turns) / (2 * np.pi * step)
     return vectors
 
 

@@ -82,7 +82,7 @@ def triplet_features(segments):
     """
     powers = segments.powers[:, segments.usable]
     indices, signs = find_triplets(
-        segments.vectors, np.sqrt(np.quantile(powers, 0.9, axis=1)), _TOLERANCE / segments.period
+        segments.vectors, np.sqrt(np.quantile(powers, 0.9, axis=1)), _TOLERANCE / segments.work.period
     )
     noise = segments.noise[:, segments.usable]
     raised = powers + _NOISE_FLOOR * noise

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from stemlib.fourier.filters import even_contrast, flatten
-from stemlib.fourier.geometric_phase import Nodes, affine_part, measure_phases
+from stemlib.fourier.filters import even_contrast, flatten, reduced
+from stemlib.fourier.geometric_phase import NodeWaves, affine_part, measure_phases
 from stemlib.fourier.reflections import find_reflections
 from stemlib.lattice.cells import CellSamples, cell_displacements, fit_gradient
 from stemlib.lattice.superstructure import larger_cell, smaller_cell
@@ -49,11 +49,7 @@ class Grain:
         self.vectors = reflections.vectors * self.factor
         self.cell = cell / self.factor
         self.scale = 1 / np.median(np.linalg.norm(self.vectors[:4], axis=1))
-        self.weights = reduced(mask.astype(np.float32), self.factor)
-        work = reduced(image * mask if self.factor > 1 else image, self.factor)
-        if self.factor > 1:
-            work = np.where(self.weights > 0, work / np.maximum(self.weights, 1e-6), 0)
-        self.weights = (self.weights > 0.5).astype(np.float32)
+        work, self.weights = reduced(image, mask, self.factor)
         longest = np.linalg.norm(self.cell, axis=1).max()
         self.flat = even_contrast(flatten(work, self.weights, 1.5 * longest), longest)
         self.field = None
@@ -67,10 +63,10 @@ class Grain:
             Covariance of the rows of the mean displacement gradient.
         """
         width = max(0.8 * np.linalg.norm(self.cell, axis=1).max(), max(self.flat.shape) / 48)
-        nodes = Nodes(self.flat, self.weights, width)
+        waves = NodeWaves(self.flat, self.weights, width)
         for _ in range(4):
             indices = self._strongest()
-            field = measure_phases(nodes, self.cell, indices)
+            field = measure_phases(waves, self.cell, indices)
             gradient, variance, self.field = affine_part(field)
             if np.abs(gradient).max() > _LARGEST_GRADIENT:
                 raise NoLatticeError
@@ -211,18 +207,6 @@ def settle_cell(grain):
     return samples, variance
 
 
-def reduced(image, factor):
-    """Mean over blocks of ``factor x factor`` px; an incomplete rim is left out."""
-    if factor == 1:
-        return image
-    height, width = (n // factor for n in image.shape)
-    return cv2.resize(
-        np.ascontiguousarray(image[: height * factor, : width * factor]),
-        (width, height),
-        interpolation=cv2.INTER_AREA,
-    )
-
-
 def _grain_of(image, mask, reflections):
     """The grain that shows most of these reflections, or None."""
     if len(reflections.vectors) < 2:
@@ -258,9 +242,9 @@ def _parts(flat, mask, reflections):
     if len(strong) < 3:
         return [None]
     width = max(min(flat.shape) / 16, 1.5 / np.median(np.linalg.norm(strong, axis=1)))
-    nodes = Nodes(flat, mask.astype(np.float32), width)
-    covered = nodes.coverage > 0.4 * nodes.coverage.max()
-    maps = np.array([np.abs(nodes.amplitudes(v)) for v in strong])
+    waves = NodeWaves(flat, mask.astype(np.float32), width)
+    covered = waves.coverage > 0.4 * waves.coverage.max()
+    maps = np.abs(waves.amplitudes(strong))
     inside = maps[:, covered]
     inside = inside / inside.mean(axis=1, keepdims=True)
     # 1 where two reflections have nothing to do with each other, 0 where one ends where the other begins.

@@ -4,7 +4,8 @@ from scipy import ndimage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from stemlib.domains.clustering import SegmentGrid, _scores, find_groups
-from stemlib.domains.statistics import Moments, distance_apart, inner, otsu_threshold, otsu_thresholds, shrunk
+from stemlib.domains.maps import inner
+from stemlib.domains.two_way_split import Moments, distance_apart, otsu_threshold, otsu_thresholds, shrunk
 
 SHAPE = (24, 24)
 EVERYWHERE = np.ones(SHAPE, bool)

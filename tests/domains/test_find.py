@@ -298,7 +298,7 @@ def test_bright_images_with_a_mask_cause_no_overflow():
 
 def test_a_search_that_leaves_no_segments_is_the_last(monkeypatch):
     monkeypatch.setattr(
-        "stemlib.domains.find.with_reflections_of_gaps",
+        "stemlib.domains.search.with_other_reflections",
         lambda work, gap: replace(work, flat=np.zeros_like(work.flat)),
     )
     image = crystal_image("square", (128, 128), seed=3).image

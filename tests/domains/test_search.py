@@ -6,10 +6,9 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from stemlib import find_domains
-from stemlib.domains import clustering
-from stemlib.domains import find as domains
-from stemlib.domains.clustering import SegmentGrid
-from stemlib.domains.search import Division, _without_amorphous, one_blas_thread
+from stemlib.domains import search
+from stemlib.domains.clustering import SegmentGrid, one_blas_thread
+from stemlib.domains.search import Division, Grouping, _without_amorphous
 from stemlib.domains.windows import cut_segments, working_image
 from stemlib.synthetic import Recording, crystal_image
 from stemlib.synthetic.imaging import speckle
@@ -26,17 +25,19 @@ def crystal(turn):
 def number_of_domains(image, monkeypatch, ratio):
     """How many there are found if the widest division were so far apart, over what it must be."""
     found = []
-    halves, least = SegmentGrid.halves, clustering._LEAST_APART
+    split, least_apart = SegmentGrid.split, SegmentGrid.least_apart
 
     def recorded(grid, members):
-        result = halves(grid, members)
+        result = split(grid, members)
         found.append(0 if result is None else result.apart / grid.least_apart(members))
         return result
 
     with monkeypatch.context() as patch:
-        patch.setattr(SegmentGrid, "halves", recorded)
+        patch.setattr(SegmentGrid, "split", recorded)
         find_domains(image)
-    monkeypatch.setattr(clustering, "_LEAST_APART", least * max(found) / ratio)
+    monkeypatch.setattr(
+        SegmentGrid, "least_apart", lambda grid, members: least_apart(grid, members) * max(found) / ratio
+    )
     return find_domains(image).n_domains
 
 
@@ -71,7 +72,7 @@ def test_grains_whose_reflections_are_hardly_seen_at_first_are_searched_for(
     ]
     image = np.choose(grain, turned)
     assert find_domains(image).n_domains == number
-    monkeypatch.setattr(domains, "_SEARCHES", 0)
+    monkeypatch.setattr(search, "with_other_reflections", lambda *arguments: None)
     assert find_domains(image).n_domains < number
 
 
@@ -84,10 +85,11 @@ def test_what_is_amorphous_is_no_domain_however_bright(is_amorphous, has_waves):
     drawn = (np.arange(SIDE) > 150) & np.ones((SIDE, 1), bool)
     work = working_image(np.where(drawn, beside, crystal(10)).astype(np.float32), np.ones(drawn.shape, bool))
     segments, fine = cut_segments(work), cut_segments(work, finer=0.56)
-    groups = np.where(segments.usable, segments.waves.columns() > 150, -1).astype(int)
-    division = Division(work, segments, None, groups, drawn.astype(int))
+    groups = np.where(segments.usable, segments.waves.nodes[1] > 150, -1).astype(int)
+    grouping = Grouping(segments, None, groups)
     if not has_waves:
-        division.waves[1] = division.waves[1][:0]
+        del grouping.competition.waves[1]
+    division = Division(grouping, drawn.astype(int))
     expected = np.where(drawn, -1 if is_amorphous else 1, 0)
     np.testing.assert_array_equal(_without_amorphous(division, fine).labels, expected)
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from stemlib.domains.clustering import SegmentGrid
-from stemlib.domains.statistics import inner, otsu_threshold
-from stemlib.domains.two_way_split import _Part, _settled, halve
+from stemlib.domains.maps import inner
+from stemlib.domains.two_way_split import _Part, _settled, otsu_threshold, split_in_two
 
 SHAPE = (20, 24)
 EVERYWHERE = np.ones(SHAPE, bool)
@@ -19,25 +19,25 @@ def grid_of(change, *, n_numbers=8, noise=1.0, seed=0, trusted=EVERYWHERE):
     return SegmentGrid(values[EVERYWHERE], EVERYWHERE, trusted, 0.9)
 
 
-def ordered(halves):
-    """Both halves, the one at the first segment first."""
-    return sorted(halves.inside, key=lambda half: -int(half[0, 0]))
+def ordered(split):
+    """The two parts, the one at the first segment first."""
+    return sorted(split.inside, key=lambda part: -int(part[0, 0]))
 
 
 def test_halves_are_found_without_their_rims():
     right = np.broadcast_to(np.arange(24) > 8, SHAPE)
-    halves = halve(grid_of(20.0 * right), EVERYWHERE, held_out=True)
-    first, second = ordered(halves)
+    split = split_in_two(grid_of(20.0 * right), EVERYWHERE, held_out=True)
+    first, second = ordered(split)
     np.testing.assert_array_equal(first, np.broadcast_to(np.arange(24) < 8, SHAPE))
     np.testing.assert_array_equal(second, np.broadcast_to(np.arange(24) > 9, SHAPE))
-    assert halves.apart > 10
+    assert split.apart > 10
 
 
 def test_a_lonely_segment_is_outvoted():
     change = 20.0 * np.broadcast_to(np.arange(24) > 8, SHAPE)
     change[5, 3] = 20
     with np.errstate(all="raise"):
-        first, _ = ordered(halve(grid_of(change, noise=0.1), EVERYWHERE, held_out=True))
+        first, _ = ordered(split_in_two(grid_of(change, noise=0.1), EVERYWHERE, held_out=True))
     assert first[5, 3]
 
 
@@ -45,7 +45,7 @@ def test_where_only_one_segment_differs_nothing_is_divided():
     change = np.zeros(SHAPE)
     change[5, 3] = 90
     with np.errstate(all="raise"):
-        assert halve(grid_of(change, n_numbers=1, noise=0.01), EVERYWHERE, held_out=True) is None
+        assert split_in_two(grid_of(change, n_numbers=1, noise=0.01), EVERYWHERE, held_out=True) is None
 
 
 def test_only_members_are_divided_and_looked_at():
@@ -54,12 +54,12 @@ def test_only_members_are_divided_and_looked_at():
     members[4, 5] = False
     change = 20.0 * np.broadcast_to(np.arange(24) > 11, SHAPE)
     other = np.where(members, change, 70 * np.random.default_rng(1).random(SHAPE))
-    halves, expected = (halve(grid_of(c), members, held_out=True) for c in (other, change))
-    assert not (np.any(halves.inside, axis=0) & ~members).any()
+    split, expected = (split_in_two(grid_of(c), members, held_out=True) for c in (other, change))
+    assert not (np.any(split.inside, axis=0) & ~members).any()
     # Places beside others that are no members are inside all the same.
-    assert halves.inside[0][4:16, 5].sum() + halves.inside[1][4:16, 5].sum() == 11
-    np.testing.assert_array_equal(halves.inside, expected.inside)
-    assert halves.apart == pytest.approx(expected.apart)
+    assert split.inside[0][4:16, 5].sum() + split.inside[1][4:16, 5].sum() == 11
+    np.testing.assert_array_equal(split.inside, expected.inside)
+    assert split.apart == pytest.approx(expected.apart)
 
 
 def test_the_widest_division_is_taken():
@@ -67,7 +67,7 @@ def test_the_widest_division_is_taken():
     grid = grid_of(np.zeros(SHAPE), n_numbers=4)
     grid.features[..., 0] += 9 * (columns > 11)
     grid.features[..., 2] += 15 * (rows > 9)
-    first, second = ordered(halve(grid, EVERYWHERE, held_out=False))
+    first, second = ordered(split_in_two(grid, EVERYWHERE, held_out=False))
     np.testing.assert_array_equal(first, rows < 9)
     np.testing.assert_array_equal(second, rows > 10)
 
@@ -88,7 +88,7 @@ def test_a_direction_counts_for_what_other_segments_show_of_it():
     grid = grid_of(np.zeros(SHAPE), n_numbers=3)
     for fold in (0, 1):
         grid.features[..., fold] += change * (grid.fold == fold)
-    learnt, tried = (halve(grid, EVERYWHERE, held_out=held_out) for held_out in (False, True))
+    learnt, tried = (split_in_two(grid, EVERYWHERE, held_out=held_out) for held_out in (False, True))
     np.testing.assert_array_equal(learnt.inside, tried.inside)
     assert learnt.apart > 12
     assert tried.apart < 4
@@ -100,7 +100,9 @@ def test_smooth_change_counts_less_where_the_halves_meet():
     changes = [20.0 * (columns > 11), 20 * np.clip((columns - 5) / 13, 0, 1)]
     ratios = []
     for change in changes:
-        learnt, tried = (halve(grid_of(change), EVERYWHERE, held_out=held_out) for held_out in (False, True))
+        learnt, tried = (
+            split_in_two(grid_of(change), EVERYWHERE, held_out=held_out) for held_out in (False, True)
+        )
         ratios.append(tried.apart / learnt.apart)
     assert ratios[0] > 0.9
     assert ratios[1] < 0.8
@@ -137,22 +139,22 @@ def test_labels_are_smoothed_by_the_majority_of_members():
 def test_a_seam_is_no_half(width, stands):
     columns = np.arange(24)
     seam = 25.0 * np.broadcast_to((columns >= 8) & (columns < 8 + width), SHAPE)
-    assert (halve(grid_of(seam, n_numbers=1), EVERYWHERE, held_out=False) is not None) == stands
+    assert (split_in_two(grid_of(seam, n_numbers=1), EVERYWHERE, held_out=False) is not None) == stands
 
 
 def test_what_is_not_trusted_may_be_the_rest_of_a_narrow_half():
     members = np.broadcast_to(np.arange(24) > 1, SHAPE)
     strip = 25.0 * np.broadcast_to(np.arange(24) < 5, SHAPE)
-    assert halve(grid_of(strip, n_numbers=1), members, held_out=False) is None
-    halves = halve(grid_of(strip, n_numbers=1, trusted=members), members, held_out=False)
-    assert {tuple(half[0, 2:5].tolist()) for half in halves.inside} == {(True, True, False), (False,) * 3}
+    assert split_in_two(grid_of(strip, n_numbers=1), members, held_out=False) is None
+    split = split_in_two(grid_of(strip, n_numbers=1, trusted=members), members, held_out=False)
+    assert {tuple(half[0, 2:5].tolist()) for half in split.inside} == {(True, True, False), (False,) * 3}
 
 
 def test_very_few_segments_are_not_divided():
     grid = grid_of(20.0 * np.broadcast_to(np.arange(24) > 2, SHAPE))
     members = np.zeros(SHAPE, bool)
     members[0, :7] = True
-    assert halve(grid, members, held_out=False) is None
+    assert split_in_two(grid, members, held_out=False) is None
     # Four on either side are needed all of whose neighbours are alike.
     members[:3, :5] = True
-    assert halve(grid, members, held_out=False) is None
+    assert split_in_two(grid, members, held_out=False) is None

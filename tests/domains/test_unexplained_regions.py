@@ -1,9 +1,9 @@
-"""Gaps are searched where they are broad, and for reflections that no domain has."""
+"""Unexplained regions are searched where they are broad, and for reflections that no domain has."""
 
 import numpy as np
 
-from stemlib.domains.distances import depth_in
-from stemlib.domains.unexplained_regions import _deepest, with_reflections_of_gaps
+from stemlib.domains.maps import around_deepest, distance_to
+from stemlib.domains.search import with_other_reflections
 from stemlib.domains.windows import working_image
 from stemlib.synthetic import Recording, crystal_image
 
@@ -28,7 +28,8 @@ def work_with_a_grain(grain):
 def test_the_deepest_square_lies_in_the_gap_and_in_the_image():
     for centre in ((80, 100), (10, 230)):
         gap = np.hypot(Y - centre[0], X - centre[1]) < 40
-        square = _deepest(depth_in(gap))
+        depth = distance_to(~gap)
+        square = around_deepest(depth, 0.8 * depth.max())
         sides = [part.stop - part.start for part in square]
         assert min(sides) > (50 if centre == (80, 100) else 20)
         assert gap[square].mean() > 0.9
@@ -37,7 +38,7 @@ def test_the_deepest_square_lies_in_the_gap_and_in_the_image():
 def test_reflections_of_a_grain_come_first_and_are_its_own():
     grain = np.hypot(Y - 100, X - 120) < 45
     work = work_with_a_grain(grain)
-    more = with_reflections_of_gaps(work, grain)
+    more = with_other_reflections(work, grain)
     new = len(more.vectors) - len(work.vectors)
     assert new >= 2
     np.testing.assert_array_equal(more.vectors[new:], work.vectors)
@@ -47,7 +48,7 @@ def test_reflections_of_a_grain_come_first_and_are_its_own():
 
 def test_seams_and_gaps_that_show_a_known_crystal_have_no_more_reflections():
     work = work_with_a_grain(np.zeros(SHAPE, bool))
-    assert with_reflections_of_gaps(work, np.hypot(Y - 100, X - 120) < 45) is None
+    assert with_other_reflections(work, np.hypot(Y - 100, X - 120) < 45) is None
     grain = np.abs(X - 120) < 15
-    assert with_reflections_of_gaps(work_with_a_grain(grain), grain) is None
-    assert with_reflections_of_gaps(work, np.zeros(SHAPE, bool)) is None
+    assert with_other_reflections(work_with_a_grain(grain), grain) is None
+    assert with_other_reflections(work, np.zeros(SHAPE, bool)) is None

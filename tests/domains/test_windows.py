@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from stemlib.domains.windows import _averaging, cut_segments, window_sigma, working_image
+from stemlib.domains.windows import _averaging, cut_segments, working_image
 from stemlib.synthetic import Recording, crystal_image
 
 
@@ -23,7 +23,7 @@ def test_narrow_windows_are_narrower_and_measure_the_same_powers():
         np.ones((256, 256), bool),
     )
     wide, narrow = cut_segments(work), cut_segments(work, finer=0.4)
-    assert wide.waves.sigma == window_sigma(work)
+    assert wide.waves.sigma == 256 / 16 < 1.6 * work.period
     assert 0.5 * work.period < narrow.waves.sigma < 0.75 * wide.waves.sigma
     middle = [s.powers[:4, s.powers.shape[1] // 2, s.powers.shape[2] // 2] for s in (wide, narrow)]
     np.testing.assert_allclose(middle[0], middle[1], rtol=0.25)
@@ -32,7 +32,7 @@ def test_narrow_windows_are_narrower_and_measure_the_same_powers():
 def test_reflections_beside_those_of_a_crystal_leave_its_windows_usable():
     image = crystal_image("square", (256, 256), spacing=9, recording=Recording(snr=30), seed=0).image
     work = working_image(image, np.ones(image.shape, bool))
-    beside = 0.8 / (2 * np.pi * window_sigma(work)) * np.array([[1, 0], [0, 1], [-1, 0]])
+    beside = 0.8 / (2 * np.pi * cut_segments(work).waves.sigma) * np.array([[1, 0], [0, 1], [-1, 0]])
     doubled = np.vstack([work.vectors, *(work.vectors + step for step in beside)])
     segments = cut_segments(replace(work, vectors=doubled))
     assert len(segments.vectors) > 2 * len(work.vectors)

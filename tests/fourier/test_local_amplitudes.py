@@ -24,7 +24,7 @@ def test_amplitudes_are_gaussian_sums_counted_from_their_place(shape, vector):
     (amplitudes,) = waves.amplitudes([vector])
     y, x = np.mgrid[: shape[0], : shape[1]]
     for i, j in ((4, 5), (3, 2), (0, 0)):
-        dy, dx = y - waves.rows()[i], x - waves.columns()[j]
+        dy, dx = y - waves.nodes[0][i], x - waves.nodes[1][j]
         window = np.exp(-0.5 * (dy**2 + dx**2) / sigma**2)
         wave = np.exp(-2j * np.pi * (vector[0] * dy + vector[1] * dx))
         expected = (window * image * wave).sum() / window.sum()
@@ -32,10 +32,22 @@ def test_amplitudes_are_gaussian_sums_counted_from_their_place(shape, vector):
 
 
 def test_coverage_is_a_half_at_an_edge_and_a_quarter_in_a_corner():
-    coverage = LocalWaves(np.zeros((90, 110), np.float32), np.ones((90, 110), np.float32), 6.0).coverage()
+    coverage = LocalWaves(np.zeros((90, 110), np.float32), np.ones((90, 110), np.float32), 6.0).coverage
     assert coverage[0, 0] == pytest.approx(0.25, abs=0.05)
     assert coverage[0, coverage.shape[1] // 2] == pytest.approx(0.5, abs=0.05)
     assert coverage[coverage.shape[0] // 2, coverage.shape[1] // 2] == pytest.approx(1, abs=0.01)
+
+
+def test_pixels_take_the_value_of_the_nearest_node_and_nodes_that_of_their_pixel():
+    waves = LocalWaves(np.zeros((70, 95), np.float32), np.ones((70, 95), np.float32), 6.0)
+    rows, columns = waves.nodes
+    numbers = np.arange(len(rows) * len(columns)).reshape(len(rows), len(columns))
+    found = waves.at_pixels(numbers)
+    nearest = [
+        np.abs(np.arange(n)[:, None] - at).argmin(axis=1) for n, at in zip((70, 95), waves.nodes, strict=True)
+    ]
+    np.testing.assert_array_equal(found, numbers[np.ix_(*nearest)])
+    np.testing.assert_array_equal(waves.at_nodes(found), numbers)
 
 
 def test_the_noise_of_a_window_is_that_of_white_noise():

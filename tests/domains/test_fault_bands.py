@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from stemlib.domains import amorphous
-from stemlib.domains.amorphous import only_crystals
-from stemlib.domains.pixel_labels import strong_waves
+from stemlib.domains import faults
+from stemlib.domains.crystals import strong_waves
+from stemlib.domains.faults import only_crystals
+from stemlib.domains.pixel_labels import LabelCompetition
 from stemlib.domains.windows import cut_segments, working_image
 from stemlib.synthetic import Recording, crystal_image
 
@@ -24,14 +25,14 @@ def kept(image, labels, *, is_sure=True, by_powers=True):
     """Numbers of the labels that stay, each segment in the group of the label where it lies."""
     work = working_image(image, np.ones(image.shape, bool))
     segments = cut_segments(work)
-    y, x = (axis.astype(int).clip(0, SIDE - 1) for axis in (segments.waves.rows(), segments.waves.columns()))
-    waves = strong_waves(segments, np.where(segments.usable, labels[np.ix_(y, x)], -1))
+    waves = strong_waves(segments, np.where(segments.usable, segments.waves.at_nodes(labels), -1))
+    competition = LabelCompetition(work, segments.waves.sigma, waves)
 
     def sure(first, second):
         assert first != second
         return is_sure
 
-    left = only_crystals(work, segments.waves.sigma, waves, labels, is_sure=sure, by_powers=by_powers)
+    left = only_crystals(competition, labels, is_sure=sure, by_powers=by_powers)
     return sorted(set(np.unique(left)) - {-1})
 
 
@@ -93,6 +94,6 @@ def test_what_vacuum_surrounds_stays():
     ],
 )
 def test_a_narrow_area_must_differ_all_over(monkeypatch, half, gains, numbers):
-    monkeypatch.setattr(amorphous, "_gain", lambda *arguments: gains)
+    monkeypatch.setattr(faults, "_gain", lambda *arguments: gains)
     band = np.abs(COLUMNS - 144) < half
     assert kept(crystal(), band.astype(int)) == numbers
