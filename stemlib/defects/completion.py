@@ -6,15 +6,16 @@ import pandas as pd
 from stemlib.columns.gaussians import fit_columns
 from stemlib.columns.heights import fit_heights
 from stemlib.defects.interstitials import places_between
+from stemlib.defects.placement import usual_of_kinds
 from stemlib.defects.significance import clipped_scatter
-from stemlib.defects.sublattices import assign_sites
+from stemlib.defects.sites import assign_sites
 
 # Over the usual height, and over the scatter between columns: so high the image stands at a site with a column. A dim
 # one must stand out of the noise.
 _OVERLOOKED, _FAINT, _ABOVE_NOISE = 0.5, 0.2, 5.0
 
 
-def complete_columns(image, columns, lattice):
+def complete_columns(image, columns, lattice, *, seed=0):
     """Put columns on the sites of a crystal, and add those that were overlooked.
 
     A column found for two that overlap lies between them. Where a site has no column though the image stands high
@@ -26,12 +27,14 @@ def complete_columns(image, columns, lattice):
         Bright columns.
     columns : stemlib.columns.Columns
     lattice : stemlib.lattice.Lattice
+    seed : int or numpy.random.Generator
+        Chooses the places that tell the noise.
 
     Returns
     -------
     table : pandas.DataFrame
         ``y, x, probability`` (0 for columns that are added) ``, intensity, site`` of the cell (-1: none).
-    sites : stemlib.defects.sublattices.Sites
+    sites : stemlib.defects.sites.Sites
         With the rows of the table.
 
     Examples
@@ -50,23 +53,17 @@ def complete_columns(image, columns, lattice):
     table = columns.table[["y", "x", "probability", "intensity"]]
     positions = table[["y", "x"]].to_numpy()
     sites = assign_sites(positions, lattice, columns.spacing)
-    empty = sites.columns < 0
-    if empty.any() and not empty.all():
+    taken = sites.columns >= 0
+    if taken.any() and not taken.all():
         at = sites.positions.copy()
-        at[~empty] = positions[sites.columns[~empty]]
-        overlooked = empty & _stands_high(image, at, empty, sites.kind, columns)
+        at[taken] = positions[sites.columns[taken]]
+        overlooked = ~taken & _stands_high(image, at, sites, columns, seed)
         if overlooked.any():
             start = np.vstack([positions, at[overlooked]])
-            positions, intensity, *_ = fit_columns(image, start, columns.spacing, sigma=columns.sigma)
+            positions, intensity, _ = fit_columns(image, start, columns.spacing, sigma=columns.sigma)
             probability = np.append(table["probability"], np.zeros(overlooked.sum()))
-            table = pd.DataFrame(
-                {
-                    "y": positions[:, 0],
-                    "x": positions[:, 1],
-                    "probability": probability,
-                    "intensity": intensity,
-                }
-            )
+            table = pd.DataFrame(positions, columns=["y", "x"])
+            table = table.assign(probability=probability, intensity=intensity)
             sites = assign_sites(positions, lattice, columns.spacing)
     site = np.full(len(table), -1)
     taken = sites.columns >= 0
@@ -74,16 +71,14 @@ def complete_columns(image, columns, lattice):
     return table.assign(site=site), sites
 
 
-def _stands_high(image, at, empty, kind, columns):
-    """Where the image stands so high that a column must be there."""
-    between = places_between(at, columns.spacing, image.shape)
+def _stands_high(image, at, sites, columns, seed):
+    """Where, of columns and empty sites, the image stands so high that a column must be there."""
+    between = places_between(at, columns.spacing, image.shape, seed)
     heights, _ = fit_heights(image, np.vstack([at, between]), columns.sigma, columns.spacing)
     heights, noise = heights[: len(at)], heights[len(at) :]
-    usual = np.full(kind.max() + 1, np.inf)
-    for one in np.unique(kind[~empty]):
-        usual[one] = np.nanmedian(heights[~empty & (kind == one)])
-    least = _OVERLOOKED * usual[kind]
+    usual = usual_of_kinds(heights, sites, sites.columns >= 0)[sites.kind]
+    least = _OVERLOOKED * usual
     if np.isfinite(noise).sum() > 2:
         mean, sd, _ = clipped_scatter(noise[np.isfinite(noise)])
-        least = np.minimum(np.maximum(_FAINT * usual[kind], mean + _ABOVE_NOISE * sd), least)
+        least = np.minimum(np.maximum(_FAINT * usual, mean + _ABOVE_NOISE * sd), least)
     return heights > least

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from scipy import stats
 
-from stemlib.lattice.cells import period
+from stemlib.lattice.cell_samples import period
 from stemlib.lattice.unit_cell import reduce_cell
 
 # Chance, per image, that noise alone is taken for a superstructure of two or three cells, or of four to six.

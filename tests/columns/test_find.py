@@ -1,4 +1,4 @@
-"""Columns are found where they were drawn, at any scale, and vacancies stay vacancies."""
+"""Columns are found where they were simulated, at any scale, and vacancies stay vacancies."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Defects that were drawn are found, none where none is, and wrong or hopeless input is told clearly."""
+"""Defects that were simulated are found, none where none is, and wrong or hopeless input is told clearly."""
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,12 @@ def at(table):
     return table[["y", "x"]].to_numpy(float)
 
 
-def drawn(scene):
+def simulated(scene):
     return np.vstack([at(scene.missing), at(scene.columns[scene.columns["displaced"] > 0])])
 
 
 def agreement(scene, defects):
-    truth, found = drawn(scene), at(defects.table)
+    truth, found = simulated(scene), at(defects.table)
     distance = np.linalg.norm(truth[:, None] - found, axis=-1)
     reach = 0.5 * scene.spacing
     return (distance.min(axis=1) < reach).mean(), (distance.min(axis=0) < reach).mean()
@@ -108,7 +108,7 @@ def test_turned_and_dark_images_show_the_same_defects(scene, defects):
         (5 - scene.image, {"dark_columns": True}, lambda p: p),
     ):
         found = back(at(find_defects(image, **options).table))
-        distance = np.linalg.norm(drawn(scene)[:, None] - found, axis=-1)
+        distance = np.linalg.norm(simulated(scene)[:, None] - found, axis=-1)
         assert (distance.min(axis=1) < 5).mean() >= 0.95
 
 
@@ -117,7 +117,7 @@ def test_the_mask_hides_defects(scene, defects):
     mask[:, :128] = False
     hidden = find_defects(scene.image, mask=mask)
     assert (hidden.table["x"] > 126).all()
-    expected = (drawn(scene)[:, 1] > 140).sum()
+    expected = (simulated(scene)[:, 1] > 140).sum()
     assert len(hidden.table) >= 0.9 * expected
 
 
