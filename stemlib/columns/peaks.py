@@ -8,8 +8,9 @@ from stemlib.columns.network import PEAK_SIGMA
 
 _REACH = 2  # px around a peak over which its probability is summed
 _offsets = np.arange(-_REACH, _REACH + 1)
+_profile = np.exp(-(_offsets**2) / (2 * PEAK_SIGMA**2))
 # What a column that is there for certain adds up to within that reach.
-_WHOLE = np.exp(-(_offsets**2) / (2 * PEAK_SIGMA**2)).sum() ** 2
+_WHOLE = _profile.sum() ** 2
 
 
 def find_peaks(probabilities, *, least=0.1):
@@ -69,9 +70,8 @@ def _cut_off(positions, shape):
     for axis in (0, 1):
         at = np.rint(positions[:, axis])
         low, high = np.minimum(at, _REACH), np.minimum(shape[axis] - 1 - at, _REACH)
-        profile = np.exp(-(_offsets**2) / (2 * PEAK_SIGMA**2))
         inside = (_offsets[None] >= -low[:, None]) & (_offsets[None] <= high[:, None])
-        factor *= profile.sum() / np.maximum((inside * profile).sum(axis=1), profile[_REACH])
+        factor *= _profile.sum() / np.maximum((inside * _profile).sum(axis=1), _profile[_REACH])
     return factor
 
 

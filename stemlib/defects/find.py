@@ -11,10 +11,9 @@ from scipy.spatial import cKDTree
 
 from stemlib.columns.find import find_columns
 from stemlib.defects.column_statistics import compare_sites
-from stemlib.defects.completion import complete_columns
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
-from stemlib.defects.placement import scale_at_sites
+from stemlib.defects.placement import complete_columns, scale_at_sites
 from stemlib.io.files import write_atomically
 from stemlib.io.micrograph import Micrograph, as_micrograph, check_mask, check_positive
 from stemlib.io.tables import with_nanometres, with_units
@@ -79,8 +78,7 @@ class Defects:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``y (px)``, ``offset (nm)``."""
-        table = self.table.rename(columns={"offset": "offset (px)", "offset_nm": "offset (nm)"})
-        write_atomically(Path(path), with_units(table).to_csv(index=False))
+        write_atomically(Path(path), with_units(self.table).to_csv(index=False))
 
 
 def find_defects(
@@ -176,7 +174,8 @@ def find_defects(
         )
     lattice = _lattice_of(bright, mask, scheme, descriptor, seed)
     allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
-    table, places, n_places, flagged = columns.table.assign(site=-1), None, 0, None
+    table = columns.table[["y", "x", "probability", "intensity"]].assign(site=-1)
+    places, n_places, flagged = None, 0, None
     if descriptor != "patterson" and lattice is not None:
         table, sites = complete_columns(bright.image, columns, lattice, seed=seed)
         positions = table[["y", "x"]].to_numpy()
@@ -200,8 +199,8 @@ def find_defects(
         unusual = segments.log_p <= np.log(allowed / max(len(segments.log_p), 1))
     found = number_chains(join_parts(flagged, segments, unusual, columns.spacing), columns.spacing)
     return Defects(
-        _with_nanometres(found, micrograph.pixel_size_nm),
-        _with_nanometres(_scored(table, places, segments), micrograph.pixel_size_nm),
+        with_nanometres(found, micrograph.pixel_size_nm),
+        with_nanometres(_scored(table, places, segments), micrograph.pixel_size_nm),
         _segment_table(segments),
         lattice,
         n_places + len(unusual),
@@ -266,11 +265,3 @@ def _segment_table(segments):
         return pd.DataFrame({"y": [], "x": [], "score": []}, dtype=float)
     y, x = segments.positions.T
     return pd.DataFrame({"y": y, "x": x, "score": score_of(segments.log_p)})
-
-
-def _with_nanometres(table, pixel_size_nm):
-    table = table.drop(columns=[c for c in ("y_nm", "x_nm") if c in table])
-    table = with_nanometres(table, pixel_size_nm)
-    if pixel_size_nm is not None and "offset" in table:
-        table = table.assign(offset_nm=table["offset"] * pixel_size_nm)
-    return table

@@ -1,17 +1,20 @@
-"""Where heights are fitted to compare the columns of a crystal: at their own places, or at their sites."""
+"""Columns put on the sites of a crystal: those that were overlooked, their width, and where heights are compared."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import pandas as pd
 from scipy.spatial import cKDTree
 
+from stemlib.columns.gaussians import fit_columns
 from stemlib.columns.heights import fit_heights
 from stemlib.columns.peaks import nearest_distances
 from stemlib.columns.width import fit_width
 from stemlib.defects.interstitials import places_between
 from stemlib.defects.segments import on_image
 from stemlib.defects.significance import clipped_scatter
+from stemlib.defects.sites import assign_sites
 
 _SURE = 0.5  # of the usual height, from which on a column's own place is believed
 # Standard deviations of a peak: so close to one of at least twice its height, or any other, a peak is none of its own.
@@ -22,6 +25,78 @@ _FAR = 0.2  # over the spacing: a column that is not farther from its site is no
 _OUTERMOST = 1.0  # over the spacing: columns closer to the edge have no neighbours beyond
 _CUT = 1.65  # standard deviations of a peak: of those closer to an edge, a twentieth and more is cut off
 _FEWEST = 6  # columns of a sublattice from which on its scatter is known
+# Over the usual height, and over the scatter between columns: so high the image stands at a site with a column. A dim
+# one must stand out of the noise.
+_OVERLOOKED, _FAINT, _ABOVE_NOISE = 0.5, 0.2, 5.0
+
+
+def complete_columns(image, columns, lattice, *, seed=0):
+    """Put columns on the sites of a crystal, and add those that were overlooked.
+
+    A column found for two that overlap lies between them. Where a site has no column though the image stands high
+    there, one is added, and all columns are fitted anew beside each other.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (H, W), float32
+        Bright columns.
+    columns : stemlib.columns.Columns
+    lattice : stemlib.lattice.Lattice
+    seed : int or numpy.random.Generator
+        Chooses the places that tell the noise.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        ``y, x, probability`` (0 for columns that are added) ``, intensity, site`` of the cell (-1: none).
+    sites : stemlib.defects.sites.Sites
+        With the rows of the table.
+
+    Examples
+    --------
+    >>> from stemlib.columns.find import Columns
+    >>> from stemlib.lattice.find import find_lattice
+    >>> from stemlib.synthetic import crystal_image
+    >>> scene = crystal_image("square", (128, 128), spacing=10, seed=0)
+    >>> seen = scene.columns.drop(index=70).assign(probability=1.0)
+    >>> table, _ = complete_columns(
+    ...     scene.image, Columns(seen, scene.image, 10.0, 2.2, None), find_lattice(scene.image)
+    ... )
+    >>> len(table) - len(seen)
+    1
+    """
+    table = columns.table[["y", "x", "probability", "intensity"]]
+    positions = table[["y", "x"]].to_numpy()
+    sites = assign_sites(positions, lattice, columns.spacing)
+    taken = sites.columns >= 0
+    if taken.any() and not taken.all():
+        at = sites.positions.copy()
+        at[taken] = positions[sites.columns[taken]]
+        overlooked = ~taken & _stands_high(image, at, sites, columns, seed)
+        if overlooked.any():
+            start = np.vstack([positions, at[overlooked]])
+            positions, intensity, _ = fit_columns(image, start, columns.spacing, sigma=columns.sigma)
+            probability = np.append(table["probability"], np.zeros(overlooked.sum()))
+            table = pd.DataFrame(positions, columns=["y", "x"])
+            table = table.assign(probability=probability, intensity=intensity)
+            sites = assign_sites(positions, lattice, columns.spacing)
+    site = np.full(len(table), -1)
+    taken = sites.columns >= 0
+    site[sites.columns[taken]] = sites.kind[taken]
+    return table.assign(site=site), sites
+
+
+def _stands_high(image, at, sites, columns, seed):
+    """Where, of columns and empty sites, the image stands so high that a column must be there."""
+    between = places_between(at, columns.spacing, image.shape, seed)
+    heights, _ = fit_heights(image, np.vstack([at, between]), columns.sigma, columns.spacing)
+    heights, noise = heights[: len(at)], heights[len(at) :]
+    usual = usual_of_kinds(heights, sites, sites.columns >= 0)[sites.kind]
+    least = _OVERLOOKED * usual
+    if np.isfinite(noise).sum() > 2:
+        mean, sd, _ = clipped_scatter(noise[np.isfinite(noise)])
+        least = np.minimum(np.maximum(_FAINT * usual, mean + _ABOVE_NOISE * sd), least)
+    return heights > least
 
 
 @dataclass(frozen=True, eq=False)

@@ -160,12 +160,8 @@ def surrounded(points, occupied, spacing, shape):
         filled = ((points[k] + directions < 0) | (points[k] + directions > np.array(shape) - 1)).any(axis=1)
         turn = np.arctan2(away[:, 0], away[:, 1]) / (2 * np.pi) % 1
         filled[(turn * _SECTORS).astype(int) % _SECTORS] = True
-        # The longest run of empty sectors, around the circle.
-        run = longest = 0
-        for empty in np.concatenate([~filled, ~filled]):
-            run = run + 1 if empty else 0
-            longest = max(longest, run)
-        result[k] = longest < _EMPTY_RUN
+        runs = np.lib.stride_tricks.sliding_window_view(np.concatenate([filled, filled]), _EMPTY_RUN)
+        result[k] = runs.any(axis=1).all()
     return result
 
 
@@ -208,12 +204,9 @@ def _nearest_site(fractions, lattice, spacing):
     """Distance of each site to the nearest one, its own repetitions included, px."""
     images = np.mgrid[-2:3, -2:3].reshape(2, -1).T
     own = np.linalg.norm(images[np.abs(images).sum(axis=1) > 0] @ lattice.cell, axis=1).min()
-    nearest = np.full(len(fractions), own)
-    for k, place in enumerate(fractions):
-        others = np.delete(fractions, k, axis=0)
-        if len(others):
-            nearest[k] = min(own, _wrapped(place - others, lattice.cell).min())
-    return np.minimum(nearest, 1.5 * spacing)
+    apart = _wrapped(fractions[:, None] - fractions, lattice.cell)
+    np.fill_diagonal(apart, own)
+    return np.minimum(apart.min(axis=1, initial=own), 1.5 * spacing)
 
 
 def _expected(fractions, lattice):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-_LENGTHS = ["y", "x", "major", "minor", "top", "left", "bottom", "right"]
+_LENGTHS = ["y", "x", "major", "minor", "top", "left", "bottom", "right", "offset"]
 
 
 def with_nanometres(table: pd.DataFrame, pixel_size_nm: float | None) -> pd.DataFrame:

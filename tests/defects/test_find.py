@@ -96,6 +96,10 @@ def test_the_same_seed_gives_the_same_and_brightness_does_not_matter(scene, defe
     again = find_defects(scene.image, pixel_size_nm=0.02)
     pd.testing.assert_frame_equal(again.table, defects.table)
     pd.testing.assert_frame_equal(again.columns, defects.columns)
+    # Noise is learnt at other places between columns.
+    other = find_defects(scene.image, seed=1)
+    assert (other.table["score"].iloc[:5].to_numpy() != defects.table["score"].iloc[:5].to_numpy()).any()
+    assert len(other.table) == pytest.approx(len(defects.table), abs=2)
     brighter = find_defects((scene.image * 4000 + 700).astype(np.uint16))
     recall, precision = agreement(scene, brighter)
     assert recall >= 0.95
