@@ -103,8 +103,8 @@ def found_once(image, runs):
     """Run `find_defects` with several options on one image, whose columns and lattice are found once."""
     columns, lattice = find_columns(image), find_lattice(image)
     with (
-        mock.patch("stemlib.defects.find_columns", lambda *_, **__: columns),
-        mock.patch("stemlib.defects.find_lattice", lambda *_, **__: lattice),
+        mock.patch("stemlib.defects.find.find_columns", lambda *_, **__: columns),
+        mock.patch("stemlib.defects.find.find_lattice", lambda *_, **__: lattice),
     ):
         return [find_defects(image, **options) for options in runs]
 

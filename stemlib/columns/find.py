@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stemlib.columns.detection import FAINTEST, judge_columns
+from stemlib.columns.detection import FAINTEST, LIKELY, judge_columns
 from stemlib.columns.gaussians import fit_columns
 from stemlib.columns.network import ColumnNetwork, probability_map, standardised
 from stemlib.columns.peaks import find_peaks
 from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
-from stemlib.io.micrograph import as_micrograph, check_mask
+from stemlib.io.micrograph import as_micrograph, check_mask, check_positive
 from stemlib.io.tables import with_nanometres, write_csv
 
 # Images whose columns are this far apart are given to the network as they are.
@@ -22,6 +22,7 @@ _AS_IT_IS = (5.0, 9.0)
 # fewer pixels, less noise in each, and more neighbours within what it sees.
 _SURE, _COARSE = 0.7, 4.5
 _NARROWEST = 0.5  # of a peak's width in the resampled image, in the image itself
+_COLUMNS = ["y", "x", "probability", "intensity"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def find_columns(
     """Find the atomic columns of an image, of whatever crystal, scale and brightness.
 
     A network trained on random synthetic crystals says for every pixel how likely a column is centred there; its peaks
-    are the columns; doubtful ones are held against what their look-alikes foretell (`stemlib.columns.detection`).
+    are the columns; doubtful ones are held against what similar neighbourhoods predict (`stemlib.columns.detection`).
     Gaussian peaks fitted to the image then give position and intensity. Vacancies stay vacancies where they can be
     seen: the network has learnt from crystals with as many missing and displaced columns as made guessing useless, and
     a column is believed where its own height says so. Near the limit, with columns at a signal-to-noise ratio of 5 to
@@ -87,8 +88,9 @@ def find_columns(
     spacing : float, optional
         Distance of neighbouring columns, px. Found from the image by default.
     threshold : float, optional
-        Smallest probability of a column, in 0..1; by default the one chosen on synthetic images. Down to a quarter of
-        it, a peak is a column where the rest of the image foretells one that high.
+        Smallest probability of a column, in 0..1; by default the one chosen on synthetic images, and 0.5 where
+        fewer than 19 columns are as likely as that: too few to hold doubtful ones against. Down to a quarter of it, a
+        peak is a column where the rest of the image predicts one that high.
     weights : str or pathlib.Path, optional
         Another file of `stemlib.training.columns`.
     device : str
@@ -120,39 +122,38 @@ def find_columns(
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     mask = check_mask(mask, micrograph.image.shape)
     network = ColumnNetwork.load(weights, device)
-    threshold = _checked(threshold, "threshold", network.settings["threshold"], 1.0)
+    threshold = None if threshold is None else check_positive(threshold, "threshold", most=1)
     bright = _filled(-micrograph.image if dark_columns else micrograph.image, mask)
-    given = _checked(spacing, "spacing", None, math.inf)
-    spacing = find_spacing(bright, network) if given is None else given
+    spacing = find_spacing(bright, network) if spacing is None else check_positive(spacing, "spacing")
     if spacing is None:
         return _none_found(micrograph)
+    least, least_alone = (
+        (network.settings["threshold"], LIKELY) if threshold is None else (threshold, threshold)
+    )
     factor = 1.0 if _AS_IT_IS[0] <= spacing <= _AS_IT_IS[1] else WORKING_SPACING / spacing
     small = resample(bright, factor)
     flat = standardised(small)
     probabilities = _probabilities(network, small, flat, spacing * factor)
-    positions, likelihood = find_peaks(probabilities, least=FAINTEST * threshold)
-    positions, likelihood, sigma = judge_columns(flat, positions, likelihood, spacing * factor, threshold)
-    positions, intensities, _, sigma = fit_columns(small, positions, spacing * factor, sigma=sigma)
+    positions, likelihood = find_peaks(probabilities, least=FAINTEST * least)
+    positions, likelihood, sigma = judge_columns(
+        flat, positions, likelihood, spacing * factor, least, least_alone=least_alone
+    )
+    positions, intensities, sigma = fit_columns(small, positions, spacing * factor, sigma=sigma)
     positions = (positions + 0.5) / factor - 0.5
     blurred = sigma / factor
     sigma = math.sqrt(max(blurred**2 - resampling_blur(factor) ** 2, (_NARROWEST * blurred) ** 2))
     # As much as resampling makes a peak wider, it makes it lower.
     intensities = intensities * (blurred / sigma) ** 2
-    kept = _inside(positions, mask)
-    table = pd.DataFrame(
-        {
-            "y": positions[kept, 0],
-            "x": positions[kept, 1],
-            "probability": likelihood[kept],
-            "intensity": intensities[kept],
-        }
-    ).sort_values(["y", "x"], ignore_index=True)
+    table = pd.DataFrame(np.column_stack([positions, likelihood, intensities]), columns=_COLUMNS)
+    table = table[_inside(positions, mask)].sort_values(["y", "x"], ignore_index=True)
     if table.empty:
         return _none_found(micrograph)
+    if len(table) > 1:
+        spacing = nearest_distance([table[["y", "x"]].to_numpy()])
     return Columns(
         with_nanometres(table, micrograph.pixel_size_nm),
         _enlarged(probabilities, factor, mask),
-        _spacing_of(table, spacing),
+        float(spacing),
         sigma,
         micrograph.pixel_size_nm,
     )
@@ -167,20 +168,6 @@ def _probabilities(network, small, flat, spacing):
     factor = _COARSE / spacing
     coarse = probability_map(network, standardised(resample(small, factor)))
     return (fine + _enlarged(coarse, factor, np.ones(fine.shape, bool))) / 2
-
-
-def _checked(value, name, default, most):
-    if value is None:
-        return default
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a number, not {value!r}") from error
-    if not 0 < number <= most or math.isinf(number):
-        raise ValueError(
-            f"{name}={value!r} must be positive" + (f" and at most {most:g}" if most == 1 else "")
-        )
-    return number
 
 
 def _inside(positions, mask):
@@ -219,14 +206,8 @@ def _enlarged(probabilities, factor, mask):
     return np.where(mask, enlarged, np.float32(0))
 
 
-def _spacing_of(table, asked):
-    if len(table) < 2:
-        return float(asked)
-    return nearest_distance([table[["y", "x"]].to_numpy()])
-
-
 def _none_found(micrograph):
-    table = pd.DataFrame(columns=["y", "x", "probability", "intensity"], dtype=float)
+    table = pd.DataFrame(columns=_COLUMNS, dtype=float)
     return Columns(
         with_nanometres(table, micrograph.pixel_size_nm),
         np.zeros(micrograph.image.shape, np.float32),

@@ -53,9 +53,6 @@ def fit_columns(image, positions, spacing, *, sigma=None):
         (y, x), px; where a fit does not stay near its start, the start.
     intensities : numpy.ndarray, shape (N,)
         Height of the peak over the background around it, in units of the image.
-    errors : numpy.ndarray, shape (N,)
-        Standard errors of the intensities, from what the fit leaves over around each column; infinite where too
-        little of it lies on the image.
     sigma : float
         Standard deviation of the peaks, px.
 
@@ -64,7 +61,7 @@ def fit_columns(image, positions, spacing, *, sigma=None):
     >>> import numpy as np
     >>> from stemlib.synthetic import render_columns
     >>> image = 5 + render_columns([(9.3, 8.0), (9.3, 16.0)], [2.0, 1.0], (20, 25), 1.8)
-    >>> fitted, intensities, errors, sigma = fit_columns(image, np.array([(9.0, 8), (9, 16)]), 8.0)
+    >>> fitted, intensities, sigma = fit_columns(image, np.array([(9.0, 8), (9, 16)]), 8.0)
     >>> fitted.round(2).tolist(), intensities.round(2).tolist()
     ([[9.3, 8.0], [9.3, 16.0]], [2.0, 1.0])
     """
@@ -72,17 +69,15 @@ def fit_columns(image, positions, spacing, *, sigma=None):
     free = sigma is None
     sigma = _FIRST_SIGMA * spacing if free else sigma
     if not len(start):
-        return start, np.zeros(0), np.zeros(0), sigma
+        return start, np.zeros(0), sigma
     image = np.ascontiguousarray(image, np.float64)
     now, heights = start.copy(), np.zeros(len(start))
     radius = max(2.0, 0.5 * spacing)
     for sweep in range(_SWEEPS if free else _ALONE + _TOGETHER):
-        model = np.zeros(image.shape)
-        draw(model, now, heights, sigma)
+        model = peaks_alone(image.shape, now, heights, sigma)
         if free and 0 < sweep <= len(_WIDTH_STEPS):
             sigma = _better_width(image, model, now, heights, sigma, spacing, _WIDTH_STEPS[sweep - 1])
-            model[:] = 0
-            draw(model, now, heights, sigma)
+            model = peaks_alone(image.shape, now, heights, sigma)
         if free or sweep < _ALONE:
             _sweep(image, model, now, heights, sigma, radius, 0.0)
         else:
@@ -90,10 +85,7 @@ def fit_columns(image, positions, spacing, *, sigma=None):
             _sweep(image, model, now, heights, sigma, _FITTED_REACH * sigma, _FIXED)
         astray = np.hypot(*(now - start).T) > _FARTHEST * spacing
         now[astray] = start[astray]
-    model = np.zeros(image.shape)
-    draw(model, now, heights, sigma)
-    errors = _height_errors(image - model, now, sigma, radius)
-    return now, np.maximum(heights, 0), errors, sigma
+    return now, np.maximum(heights, 0), sigma
 
 
 def _better_width(image, model, positions, heights, sigma, spacing, step):
@@ -112,34 +104,33 @@ def _better_width(image, model, positions, heights, sigma, spacing, step):
 @numba.njit(cache=True)
 def _sweep(image, model, positions, heights, sigma, radius, stiffness):
     """Improve each column once, in place, with a background of its own or, if that is stiff, none."""
-    normal, found = np.empty((4, 4)), np.empty(4)
+    normal, found = sums = np.empty((4, 4)), np.empty(4)
     for k in range(len(positions)):
         y, x = positions[k]
-        n_pixels, _ = _normal_equations(image, model, y, x, heights[k], sigma, sigma, radius, normal, found)
+        n_pixels, _ = _normal_equations(image, model, (y, x, heights[k], sigma), sigma, radius, sums)
         if n_pixels < 6:
             continue
         normal[0, 0] *= 1 + stiffness
         _solve(normal, found)
         height = found[1]
-        add(model, y, x, -heights[k], sigma)
+        add_peak(model, y, x, -heights[k], sigma)
         if height > 0:
             for axis in range(2):
                 step = sigma * found[2 + axis] / height
                 positions[k, axis] += min(max(step, -0.5 * sigma), 0.5 * sigma)
         heights[k] = height
-        add(model, positions[k, 0], positions[k, 1], heights[k], sigma)
+        add_peak(model, positions[k, 0], positions[k, 1], heights[k], sigma)
 
 
 @numba.njit(cache=True)
 def _misfit(image, model, positions, heights, sigma, trial, radius):
-    """Sum of squares left over if each column's peak, drawn with `sigma`, were fitted anew with a `trial` width."""
-    normal, found, right_side = np.empty((4, 4)), np.empty(4), np.empty(4)
+    """Sum of squares left over if each column's peak, modelled with `sigma`, were fitted anew with a `trial` width."""
+    normal, found = sums = np.empty((4, 4)), np.empty(4)
+    right_side = np.empty(4)
     total = 0.0
     for k in range(len(positions)):
         y, x = positions[k]
-        n_pixels, squares = _normal_equations(
-            image, model, y, x, heights[k], sigma, trial, radius, normal, found
-        )
+        n_pixels, squares = _normal_equations(image, model, (y, x, heights[k], sigma), trial, radius, sums)
         if n_pixels < 6:
             continue
         right_side[:] = found
@@ -151,12 +142,14 @@ def _misfit(image, model, positions, heights, sigma, trial, radius):
 
 
 @numba.njit(cache=True)
-def _normal_equations(image, model, y, x, height, sigma, trial, radius, normal, right_side):
-    """Sums over a disc around (y, x) for background, height and height times shifts, with a peak of width `trial`.
+def _normal_equations(image, model, own, trial, radius, sums):
+    """Fill in sums over a disc for background, height and height times shifts, with a peak of width `trial`.
 
-    The column's own peak in the model, of width `sigma`, is put back first. Returns the number of pixels and the sum
-    of squares to be explained.
+    The column's own peak in the model (y, x, height and width) is put back first. Returns the number of pixels and
+    the sum of squares to be explained.
     """
+    y, x, height, sigma = own
+    normal, right_side = sums
     normal[:], right_side[:] = 0.0, 0.0
     top, bottom = span(y, radius, image.shape[0])
     left, right = span(x, radius, image.shape[1])
@@ -205,43 +198,25 @@ def _solve(normal, values):
         values[p] /= normal[p, p]
 
 
-@numba.njit(cache=True)
-def _height_errors(rest, positions, sigma, radius):
-    """Standard error of each height: scatter of the rest in the disc, over the length of the peak without its mean."""
-    errors = np.empty(len(positions))
-    for k in range(len(positions)):
-        y, x = positions[k]
-        top, bottom = span(y, radius, rest.shape[0])
-        left, right = span(x, radius, rest.shape[1])
-        n, rest_sum, rest_square, peak_sum, peak_square = 0, 0.0, 0.0, 0.0, 0.0
-        for row in range(top, bottom + 1):
-            for column in range(left, right + 1):
-                away = (row - y) ** 2 + (column - x) ** 2
-                if away > radius * radius:
-                    continue
-                peak, value = math.exp(-away / (2 * sigma**2)), rest[row, column]
-                n += 1
-                rest_sum, rest_square = rest_sum + value, rest_square + value * value
-                peak_sum, peak_square = peak_sum + peak, peak_square + peak * peak
-        length = peak_square - peak_sum**2 / n if n > 4 else 0.0
-        # Background, height and two shifts were fitted.
-        spread = max(rest_square - rest_sum**2 / n, 0.0) / (n - 4) if n > 4 else 0.0
-        errors[k] = math.sqrt(spread / length) if length > 1e-9 else np.inf
-    return errors
+_REACH = 3.5  # standard deviations of a peak that are modelled
 
 
-_REACH = 3.5  # standard deviations of a peak that are drawn
+def peaks_alone(shape, positions, heights, sigma):
+    """Image (H, W) of a peak at each position and nothing else."""
+    model = np.zeros(shape)
+    add_peaks(model, positions, heights, sigma)
+    return model
 
 
 @numba.njit(cache=True)
-def draw(model, positions, heights, sigma):
+def add_peaks(model, positions, heights, sigma):
     """Add a peak at each position."""
     for k in range(len(positions)):
-        add(model, positions[k, 0], positions[k, 1], heights[k], sigma)
+        add_peak(model, positions[k, 0], positions[k, 1], heights[k], sigma)
 
 
 @numba.njit(cache=True)
-def add(model, y, x, height, sigma):
+def add_peak(model, y, x, height, sigma):
     """Add one peak."""
     top, bottom = span(y, _REACH * sigma, model.shape[0])
     left, right = span(x, _REACH * sigma, model.shape[1])

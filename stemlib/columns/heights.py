@@ -6,7 +6,7 @@ import cv2
 import numba
 import numpy as np
 
-from stemlib.columns.gaussians import add, draw, profile, span
+from stemlib.columns.gaussians import add_peak, add_peaks, peaks_alone, profile, span
 
 _SWEEPS = 4
 _RADIUS = 0.9  # over the spacing: of the disc in which a peak is first fitted, with its neighbours taken off
@@ -14,7 +14,9 @@ _ROUNDS = 2  # of fits on the common background
 _SMOOTH = 1.0  # over the spacing: standard deviation over which that is smoothed
 _FIT_REACH = 2.5  # standard deviations of a peak in which it is fitted there
 REACH = 1.5  # over the spacing: of the disc in which a height is measured that has to be told from noise
-_TAKEN_UP = 1.12  # noise over what is left of it beside fits, which take up some; measured on drawn crystals
+_TAKEN_UP = (
+    1.12  # noise over what is left of it beside fits, which take up some; measured on simulated crystals
+)
 
 
 def fit_heights(image, positions, sigma, spacing, *, reach=_RADIUS):
@@ -56,8 +58,7 @@ def fit_heights(image, positions, sigma, spacing, *, reach=_RADIUS):
     heights, seen = np.zeros(len(positions)), np.zeros(len(positions), bool)
     image = np.ascontiguousarray(image, np.float64)
     for _ in range(_SWEEPS):
-        model = np.zeros(image.shape)
-        draw(model, positions, heights, sigma)
+        model = peaks_alone(image.shape, positions, heights, sigma)
         _sweep(image, model, positions, heights, seen, sigma, reach * spacing)
     errors = np.full(len(positions), np.nan)
     for _ in range(_ROUNDS):
@@ -94,9 +95,7 @@ def measure_heights(image, positions, sigma, spacing):
     (1.0, 0.1)
     """
     heights, per_noise = fit_heights(image, positions, sigma, spacing, reach=REACH)
-    model = np.zeros(image.shape)
-    draw(model, positions, np.nan_to_num(heights), sigma)
-    rest = (image - model).astype(np.float32)
+    rest = (image - peaks_alone(image.shape, positions, np.nan_to_num(heights), sigma)).astype(np.float32)
     rest -= cv2.GaussianBlur(rest, (0, 0), 2 * spacing)
     variance = cv2.GaussianBlur(rest * rest, (0, 0), 2 * spacing)
     row, column = np.clip(np.rint(positions).astype(int), 0, np.array(image.shape) - 1).T
@@ -116,11 +115,16 @@ def _shared(noise):
 def leftover(image, positions, heights, sigma, spacing):
     """What peaks and the smooth background do not explain of an image: (H, W) float64."""
     rest = np.array(image, np.float64)
-    draw(rest, positions, -heights, sigma)
-    smooth = cv2.GaussianBlur(
-        rest.astype(np.float32), (0, 0), _SMOOTH * spacing, borderType=cv2.BORDER_REFLECT
-    )
-    return rest - smooth
+    add_peaks(rest, positions, -heights, sigma)
+    single = rest.astype(np.float32)
+    return rest - cv2.GaussianBlur(single, (0, 0), _SMOOTH * spacing, borderType=cv2.BORDER_REFLECT)
+
+
+def matched_filter(image, positions, heights, sigma, spacing, width):
+    """What a Gaussian filter of this width sees beside peaks, as the height of a peak that holds as much: (H, W)."""
+    known = np.isfinite(heights)
+    rest = leftover(image, positions[known], heights[known], sigma, spacing).astype(np.float32)
+    return cv2.GaussianBlur(rest, (0, 0), width, borderType=cv2.BORDER_REFLECT) * (1 + (width / sigma) ** 2)
 
 
 @numba.njit(cache=True)
@@ -147,7 +151,7 @@ def _sweep(image, model, positions, heights, seen, sigma, radius):
         if count < 5 or determinant <= 1e-9 * count * squares:
             continue
         height = (count * product - peaks * total) / determinant
-        add(model, y, x, height - heights[k], sigma)
+        add_peak(model, y, x, height - heights[k], sigma)
         heights[k], seen[k] = height, True
 
 
@@ -168,6 +172,6 @@ def _sweep_on_background(rest, positions, heights, errors, sigma):
         if squares < 1e-3:
             continue
         step = product / squares
-        add(rest, y, x, -step, sigma)
+        add_peak(rest, y, x, -step, sigma)
         heights[k] += step
         errors[k] = 1 / math.sqrt(squares)

@@ -8,8 +8,9 @@ from stemlib.columns.network import PEAK_SIGMA
 
 _REACH = 2  # px around a peak over which its probability is summed
 _offsets = np.arange(-_REACH, _REACH + 1)
+_profile = np.exp(-(_offsets**2) / (2 * PEAK_SIGMA**2))
 # What a column that is there for certain adds up to within that reach.
-_WHOLE = np.exp(-(_offsets**2) / (2 * PEAK_SIGMA**2)).sum() ** 2
+_WHOLE = _profile.sum() ** 2
 
 
 def find_peaks(probabilities, *, least=0.1):
@@ -39,35 +40,27 @@ def find_peaks(probabilities, *, least=0.1):
     """
     if min(probabilities.shape) <= _REACH:
         return np.zeros((0, 2)), np.zeros(0)
-    mass = cv2.boxFilter(
-        probabilities, -1, (5, 5), normalize=False, borderType=cv2.BORDER_CONSTANT
-    ) / np.float32(_WHOLE)
+    mass = cv2.boxFilter(probabilities, -1, (5, 5), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    mass /= np.float32(_WHOLE)
     smooth = cv2.GaussianBlur(probabilities, (0, 0), 0.7, borderType=cv2.BORDER_CONSTANT)
     highest = cv2.dilate(smooth, np.ones((3, 3), np.uint8))
     row, column = np.nonzero((smooth == highest) & (mass >= least) & (smooth > 0.02))
     positions = np.column_stack([row, column]).astype(float) + _shift(probabilities, row, column)
     likelihood = np.minimum(mass[row, column] * _cut_off(positions, probabilities.shape), 1.0)
-    kept = _best_of_close(positions, smooth[row, column])
+    kept = ~outdone(positions, smooth[row, column], 2.0)
     return positions[kept], likelihood[kept].astype(float)
 
 
 def _shift(probabilities, row, column):
     """From the highest pixel to the top of a Gaussian through the 3 x 3 px around it."""
-    # Mirrored, so that at the image's edge a peak is not drawn inwards.
+    # Mirrored, so that at the image's edge a peak is not pulled inwards.
     padded = np.pad(probabilities, 1, mode="reflect")
     middle = np.stack([[padded[row + i, column + j] for j in range(3)] for i in range(3)])
     middle = np.log(np.maximum(middle, 1e-4))
     # A Gaussian peak is a parabola in the logarithm; least squares over 3 x 3.
-    first = np.stack([(middle[2] - middle[0]).sum(0), (middle[:, 2] - middle[:, 0]).sum(0)]) / 6
-    second = (
-        np.stack(
-            [
-                (middle[2] - 2 * middle[1] + middle[0]).sum(0),
-                (middle[:, 2] - 2 * middle[:, 1] + middle[:, 0]).sum(0),
-            ]
-        )
-        / 3
-    )
+    both = middle, middle.swapaxes(0, 1)
+    first = np.stack([(m[2] - m[0]).sum(0) for m in both]) / 6
+    second = np.stack([(m[2] - 2 * m[1] + m[0]).sum(0) for m in both]) / 3
     return np.clip(-first / np.minimum(second, -0.2), -1, 1).T
 
 
@@ -77,16 +70,20 @@ def _cut_off(positions, shape):
     for axis in (0, 1):
         at = np.rint(positions[:, axis])
         low, high = np.minimum(at, _REACH), np.minimum(shape[axis] - 1 - at, _REACH)
-        profile = np.exp(-(_offsets**2) / (2 * PEAK_SIGMA**2))
         inside = (_offsets[None] >= -low[:, None]) & (_offsets[None] <= high[:, None])
-        factor *= profile.sum() / np.maximum((inside * profile).sum(axis=1), profile[_REACH])
+        factor *= _profile.sum() / np.maximum((inside * _profile).sum(axis=1), _profile[_REACH])
     return factor
 
 
-def _best_of_close(positions, heights):
-    """Leave out peaks within 2 px of a higher one."""
-    kept = np.ones(len(positions), bool)
+def outdone(positions, strength, reach):
+    """True for positions within reach of a stronger one; of two that are equal, for the second."""
+    weaker = np.zeros(len(positions), bool)
     if len(positions) > 1:
-        for one, other in cKDTree(positions).query_pairs(2.0):
-            kept[one if heights[one] < heights[other] else other] = False
-    return kept
+        for one, other in cKDTree(positions).query_pairs(reach):
+            weaker[one if strength[one] < strength[other] else other] = True
+    return weaker
+
+
+def nearest_distances(positions, points):
+    """Distance from each point to the nearest position; infinite where there is none."""
+    return cKDTree(positions).query(points)[0] if len(positions) else np.full(len(points), np.inf)

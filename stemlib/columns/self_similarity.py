@@ -1,4 +1,4 @@
-"""What look-alikes foretell: where a column should be, and how high, going by the rest of the image."""
+"""Where a column should be, and how high: predicted from similar neighbourhoods elsewhere in the image."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,17 @@ _STEP = 0.45  # over the spacing: between the points at which surroundings are s
 _COMPONENTS = 10
 _MOST_EXAMPLES = 4000
 _ROWS = 16384
-_NEIGHBOURS, _LIKE = 8, 9  # neighbours that are asked, and look-alikes of each
+LIKELY = 0.5  # probability of a column that is compared with
+_NEIGHBOURS, _SIMILAR = 8, 9  # neighbours that are asked, and columns in similar neighbourhoods of each
+FEWEST = _SIMILAR + 1  # likely columns: each has nine others
 _REACH = 0.4  # over the spacing: how far from a point its site may be
-_PASSES = 3  # of usual heights on to look-alikes of look-alikes, whose noise is another
+_PASSES = 3  # of usual heights on to columns similar to the similar ones, whose noise is another
 _AGREE = 0.2  # over the spacing: votes that are closer to each other agree
 
 
 @dataclass(frozen=True, eq=False)
-class Foretold:
-    """Sites near given points, as neighbours' look-alikes foretell them.
+class Predicted:
+    """Sites near given points, as columns in similar neighbourhoods predict them.
 
     Parameters
     ----------
@@ -38,8 +40,8 @@ class Foretold:
     share: np.ndarray
 
 
-def foretell(image, positions, heights, likelihood, spacing, points, own=None):
-    """Foretell the site near a point, and the height of its column, from places of the image that look the same.
+def predict_columns(image, positions, heights, likelihood, spacing, points, own=None):
+    """Predict the site near a point, and the height of its column, from places of the image that look the same.
 
     Crystals repeat themselves. Each of the eight likely columns nearest to the point is compared with the others of the
     image, by what surrounds it within 2.3 spacings. Where those nine that are most like it have a column in the
@@ -63,7 +65,7 @@ def foretell(image, positions, heights, likelihood, spacing, points, own=None):
 
     Returns
     -------
-    Foretold
+    Predicted
         M sites.
 
     References
@@ -78,17 +80,17 @@ def foretell(image, positions, heights, likelihood, spacing, points, own=None):
     >>> seen = grid.copy()
     >>> seen[44] += [2, -1]
     >>> ones, own = np.ones(100), np.array([44])
-    >>> foretold = foretell(np.zeros((120, 120), np.float32), seen, ones, ones, 10, seen[own], own)
-    >>> foretold.sites.round(1).tolist() == [grid[44].tolist()]
+    >>> predicted = predict_columns(np.zeros((120, 120), np.float32), seen, ones, ones, 10, seen[own], own)
+    >>> predicted.sites.round(1).tolist() == [grid[44].tolist()]
     True
     """
     own = np.full(len(points), -1) if own is None else own
-    likely = np.flatnonzero(likelihood >= 0.5)
+    likely = np.flatnonzero(likelihood >= LIKELY)
     neighbours = _others(cKDTree(positions[likely]), points, likely, own, _NEIGHBOURS)
     voters, row = np.unique(neighbours, return_inverse=True)
-    alike = _look_alikes(image, positions, voters, likely, spacing)[row.reshape(neighbours.shape)]
-    # The point as a look-alike sees it: (M, neighbours, look-alikes, 2).
-    places = positions[alike] + (points[:, None] - positions[neighbours])[:, :, None]
+    similar = _similar(image, positions, voters, likely, spacing)[row.reshape(neighbours.shape)]
+    # The point as a similar column sees it: (M, neighbours, similar ones, 2).
+    places = positions[similar] + (points[:, None] - positions[neighbours])[:, :, None]
     places = places.reshape(len(points), -1, 2)
     distance, column = cKDTree(positions).query(places, distance_upper_bound=_REACH * spacing)
     votes = np.isfinite(distance)
@@ -98,7 +100,7 @@ def foretell(image, positions, heights, likelihood, spacing, points, own=None):
     inside = ((places >= 0) & (places <= np.array(image.shape) - 1)).all(axis=-1)
     n_agreeing, n_votes = agreeing.sum(axis=1), (votes | inside).sum(axis=1)
     mean = np.where(agreeing[..., None], offsets, 0).sum(axis=1) / np.maximum(n_agreeing, 1)[:, None]
-    return Foretold(
+    return Predicted(
         points + mean,
         _median_of(heights[column], agreeing),
         _median_of(likelihood[column], agreeing),
@@ -107,14 +109,14 @@ def foretell(image, positions, heights, likelihood, spacing, points, own=None):
 
 
 def usual_heights(image, positions, heights, likelihood, spacing):
-    """Find the median height of each column's look-alikes: those with the same surroundings.
+    """Find the median height of the columns in neighbourhoods similar to each column's.
 
     As surroundings begin at 0.7 spacings, it does not depend on the noise of the column itself.
 
     Parameters
     ----------
     image, positions, heights, likelihood, spacing
-        As in `foretell`.
+        As in `predict_columns`.
 
     Returns
     -------
@@ -129,11 +131,11 @@ def usual_heights(image, positions, heights, likelihood, spacing):
     >>> float(usual_heights(image, places, there.astype(float), np.ones(len(places)), 8.0)[50])
     1.0
     """
-    likely = np.flatnonzero(likelihood >= 0.5)
-    alike = _look_alikes(image, positions, np.arange(len(positions)), likely, spacing)
-    usual = np.median(heights[alike], axis=1)
+    likely = np.flatnonzero(likelihood >= LIKELY)
+    similar = _similar(image, positions, np.arange(len(positions)), likely, spacing)
+    usual = np.median(heights[similar], axis=1)
     for _ in range(_PASSES):
-        usual = usual[alike].mean(axis=1)
+        usual = usual[similar].mean(axis=1)
     return usual
 
 
@@ -147,9 +149,9 @@ def _others(tree, points, members, own, count):
     return found[~itself].reshape(len(points), count)
 
 
-def _look_alikes(image, positions, voters, likely, spacing):
+def _similar(image, positions, voters, likely, spacing):
     """For each voter the likely columns with the same surroundings: (V, 9) of the columns."""
-    # A fixed choice, evenly through the image: enough to find look-alikes, and the cost stays linear.
+    # A fixed choice, evenly through the image: enough to find similar ones, and the cost stays linear.
     examples = likely[np.unique(np.linspace(0, len(likely) - 1, _MOST_EXAMPLES).astype(int))]
     around_examples = _surroundings(image, positions[examples], spacing)
     mean = around_examples.mean(axis=0)
@@ -158,7 +160,7 @@ def _look_alikes(image, positions, voters, likely, spacing):
     components = axes[:, -_COMPONENTS:]
     around = _surroundings(image, positions[voters], spacing)
     tree = cKDTree((around_examples - mean) @ components)
-    return _others(tree, (around - mean) @ components, examples, voters, _LIKE)
+    return _others(tree, (around - mean) @ components, examples, voters, _SIMILAR)
 
 
 def _surroundings(image, positions, spacing):

@@ -3,14 +3,14 @@
 import cv2
 import numpy as np
 
-from stemlib.columns.gaussians import LIMITS, draw
+from stemlib.columns.gaussians import LIMITS, peaks_alone
 from stemlib.columns.heights import measure_heights
-from stemlib.columns.self_similarity import foretell, usual_heights
+from stemlib.columns.self_similarity import FEWEST, LIKELY, predict_columns, usual_heights
 
 _TRIED = 15  # widths between them, before a parabola through the best three
 _ROUNDS = 2
 _ENOUGH = 1500  # columns
-_SHARE = 0.25  # of the votes of look-alikes that must agree on a column
+_SHARE = 0.25  # of the votes of similar neighbourhoods that must agree on a column
 _RIM = 1.0  # over the spacing: at the image's edge, where columns beyond it reach in
 _SMOOTH = 1.0  # over the spacing: standard deviation over which the background is smoothed
 _MEDIAN = 1.386  # of chi-squared with two degrees of freedom
@@ -22,11 +22,12 @@ def fit_width(image, positions, sigma, spacing, *, likelihood=None):
     """Find the width of peaks with which an image looks most like its columns.
 
     Peaks fitted one by one follow the noise, as each is put where noise and column together are highest: at a
-    signal-to-noise ratio of 7 they come out narrower by a seventh to a fifth. So peaks are drawn twice, where they were
-    fitted, and where the columns' look-alikes elsewhere in the image foretell them, whose noise is another; as high as
-    is usual among look-alikes. The width is taken for which the product of image and foretold drawing is largest over
-    the root of that of the two drawings: errors of places that the two do not share then add up to nothing, and what
-    is left is that the width s comes out as the root of s^2 - e^2 with places fitted to e along each axis.
+    signal-to-noise ratio of 7 they come out narrower by a seventh to a fifth. So peaks are modelled twice, where they
+    were fitted, and where similar neighbourhoods elsewhere in the image predict them, whose noise is another; as high
+    as is usual in those. The width is taken for which the product of image and predicted model is largest over the root
+    of that of the two models: errors of places that the two do not share then add up to nothing, and what is left is
+    that the width s comes out as the root of s^2 - e^2 with places fitted to e along each axis. Fewer than ten likely
+    columns have nothing to be compared with: there both models are the same.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def fit_width(image, positions, sigma, spacing, *, likelihood=None):
     spacing : float
         Distance of neighbouring columns, px.
     likelihood : numpy.ndarray, shape (N,), optional
-        Probability that a column is there, 1 by default. At least 19 must be likely.
+        Probability that a column is there, 1 by default.
 
     Returns
     -------
@@ -76,17 +77,19 @@ def _window(image, positions, likelihood, spacing):
 
 
 def _expected(image, positions, likelihood, sigma, spacing):
-    """Places and heights of the columns as look-alikes tell them, and the error of the fitted places."""
+    """Places and heights of the columns as similar neighbourhoods tell them, and the error of the fitted places."""
     heights, errors = measure_heights(image, positions, sigma, spacing)
+    if (likelihood >= LIKELY).sum() < FEWEST:
+        return positions, heights, 0.0
     smooth = cv2.GaussianBlur(image, (0, 0), sigma)
     usual = usual_heights(smooth, positions, heights, likelihood, spacing)
     own = np.arange(len(positions))
-    foretold = foretell(smooth, positions, heights, likelihood, spacing, positions, own)
-    known = (foretold.share >= _SHARE) & (usual > 0)
+    predicted = predict_columns(smooth, positions, heights, likelihood, spacing, positions, own)
+    known = (predicted.share >= _SHARE) & (usual > 0)
     if not known.any():
         return positions, usual, 0.0
-    places = np.where(known[:, None], foretold.sites, positions)
-    # Where columns are displaced in truth, noise makes less of their distance from what is foretold.
+    places = np.where(known[:, None], predicted.sites, positions)
+    # Where columns are displaced in truth, noise makes less of their distance from what is predicted.
     apart = np.median(((positions - places)[known] ** 2).sum(axis=1)) / _MEDIAN
     noise = np.median(_UNCERTAIN * sigma * errors[known] / usual[known])
     return places, usual, min(float(np.sqrt(apart)), float(noise))
@@ -100,13 +103,11 @@ def _best_width(image, places, positions, heights, spacing):
     tried = np.geomspace(*(limit * spacing for limit in LIMITS), _TRIED)
     likeness = np.empty(_TRIED)
     for number, sigma in enumerate(tried):
-        drawings = []
-        for at in (places, positions):
-            model = np.zeros(image.shape)
-            draw(model, at, heights, sigma)
-            drawings.append(_without_background(model, spacing)[inner])
-        product = max(np.sum(drawings[0] * drawings[1]), 1e-12)
-        likeness[number] = np.sum(flat * drawings[0]) / np.sqrt(product)
+        predicted, fitted = (
+            _without_background(peaks_alone(image.shape, at, heights, sigma), spacing)[inner]
+            for at in (places, positions)
+        )
+        likeness[number] = np.sum(flat * predicted) / np.sqrt(max(np.sum(predicted * fitted), 1e-12))
     best = int(np.argmax(likeness))
     if best in (0, _TRIED - 1):
         return float(tried[best])

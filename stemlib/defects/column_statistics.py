@@ -1,24 +1,24 @@
 """Compare columns, and empty sites, with their own kind: intensity and position against those of their sublattice."""
 
-import cv2
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from stemlib.columns.gaussians import draw
-from stemlib.columns.heights import fit_heights, leftover
-from stemlib.defects.interstitials import judge_additional
+from stemlib.columns.gaussians import add_peaks
+from stemlib.columns.heights import fit_heights, matched_filter
+from stemlib.defects.interstitials import judge_interstitials
+from stemlib.defects.placement import place_columns
+from stemlib.defects.segments import on_image
 from stemlib.defects.significance import (
     FEWEST_SCORES,
     Levels,
-    Stabiliser,
+    VarianceStabilisation,
     clipped_scatter,
-    log_chances,
+    log_p_values,
     normal_levels,
-    weighted_chances,
+    weighted_p_values,
 )
-from stemlib.defects.sites import on_image, place_columns
-from stemlib.defects.sublattices import surrounded
+from stemlib.defects.sites import surrounded
 
 _NEIGHBOURS = 24  # columns of the same sublattice that tell how bright it is around one of them
 _EMPTY = 0.4  # of the usual height: what stands lower, on a site where no column is found, is none
@@ -30,13 +30,13 @@ _PRIOR = (0.25, 0.125, 0.25, 0.375)  # of the false alarms in each direction, un
 _LEAST_SCATTER = 0.02  # of the intensity: no fit is better than its model
 
 
-def compare_columns(image, positions, sites, *, sigma, spacing, mask):
+def compare_sites(image, positions, sites, *, sigma, spacing, mask, seed=0):
     """Compare every site of a crystal with the sites of its own kind.
 
-    Intensities are heights of peaks at the places that `stemlib.defects.sites` tells, over the median of the nearest
-    sites of the same kind: neither slow changes of thickness nor what the other sites hold matters. They are compared
-    on a scale on which noise is the same for faint and for strong columns (`stemlib.defects.significance`). Where a
-    kind of site holds a mixture, several levels are normal.
+    Intensities are heights of peaks at the places that `stemlib.defects.placement` tells, over the median of the
+    nearest sites of the same kind: neither slow changes of thickness nor what the other sites hold matters. They are
+    compared on a scale on which noise is the same for faint and for strong columns (`stemlib.defects.significance`).
+    Where a kind of site holds a mixture, several levels are normal.
 
     Parameters
     ----------
@@ -44,10 +44,12 @@ def compare_columns(image, positions, sites, *, sigma, spacing, mask):
         Bright columns.
     positions : numpy.ndarray, shape (C, 2)
         Columns, (y, x) px.
-    sites : stemlib.defects.sublattices.Sites
+    sites : stemlib.defects.sites.Sites
     sigma, spacing : float
         Standard deviation of the columns' peaks and distance of neighbours, px.
     mask : numpy.ndarray of bool, shape (H, W)
+    seed : int or numpy.random.Generator
+        Chooses the places that tell the noise.
 
     Returns
     -------
@@ -61,61 +63,58 @@ def compare_columns(image, positions, sites, *, sigma, spacing, mask):
     n_tried : int
         Tests that were made.
     """
-    placed = place_columns(image, positions, sites, sigma=sigma, spacing=spacing, mask=mask)
-    at, usual, n, column = placed.at, placed.usual, len(placed.at), sites.columns
-    taken = column >= 0
-    image = _without_beyond(image, sites, usual, sigma)
-    shown = np.clip(np.rint(at).astype(int), 0, np.array(image.shape) - 1)
-    usable = mask[shown[:, 0], shown[:, 1]] & on_image(at, image.shape)
-    peaks = np.vstack([at, positions[placed.extra], placed.between, placed.own[placed.astray]])
+    placed = place_columns(image, positions, sites, sigma=sigma, spacing=spacing, mask=mask, seed=seed)
+    image = _without_beyond(image, sites, placed.usual, sigma)
+    peaks = np.vstack([placed.at, positions[placed.extra], placed.between, placed.own[placed.astray]])
     heights, errors = fit_heights(image, peaks, sigma, spacing)
-    excess = _unexplained(image, peaks, heights, sigma, spacing, at)
-    at_sites, at_extra, background, beside = np.split(
-        heights, np.cumsum([n, len(placed.extra), len(placed.between)])
-    )
-    judged = pd.DataFrame({"y": at[:, 0], "x": at[:, 1], "column": column, "site": sites.kind})
-    judged = judged.assign(
-        intensity=at_sites,
-        intensity_ratio=np.nan,
-        content=excess / usual[sites.kind],
-        offset=np.linalg.norm(placed.offsets, axis=1),
-        log_p=offset_chances(
-            np.where(placed.cut[:, None], np.nan, placed.offsets),
-            sites.kind,
-            placed.relative,
-            placed.rim,
-            spacing,
-        ),
-        kind="displaced",
-    )
-    known = np.zeros(n, bool)
+    ends = np.cumsum([len(placed.at), len(placed.extra), len(placed.between)])
+    at_sites, at_extra, background, beside = np.split(heights, ends)
+    row, column = np.clip(np.rint(placed.at).astype(int), 0, np.array(image.shape) - 1).T
+    # What all peaks leave over within half a spacing counts as content of a site.
+    rest = matched_filter(image, peaks, heights, sigma, spacing, 0.5 * spacing)[row, column]
+    judged = _site_table(placed, sites, at_sites, rest, spacing)
+    usable = mask[row, column] & on_image(placed.at, image.shape) & np.isfinite(at_sites)
+    taken, known = sites.columns >= 0, np.zeros(len(judged), bool)
+    edge, empty_sd = np.where(placed.cut, placed.rim, 0), _scatter(background)
     for kind in range(len(sites.fractions)):
-        member = np.flatnonzero((sites.kind == kind) & usable & np.isfinite(at_sites))
+        member = np.flatnonzero((sites.kind == kind) & usable)
         if taken[member].sum() >= _FEWEST:
-            edge = np.where(placed.cut, placed.rim, 0)[member]
-            _judge_intensity(judged, member, errors[member], taken[member], edge, _scatter(background))
+            _judge_intensity(judged, member, errors[member], taken[member], edge[member], empty_sd)
             known[member] = True
     astray = np.flatnonzero(placed.astray)
-    _tell_displaced(judged, astray, placed.own[astray], beside / usual[sites.kind[astray]])
-    judged = _without_edges(judged[known], at[taken], spacing, image.shape)
-    additional, n_places = judge_additional(
-        image,
-        positions,
-        placed.extra,
-        at_extra,
-        background,
-        sites,
-        (at, at_sites),
-        sigma=sigma,
-        spacing=spacing,
+    _tell_displaced(judged, astray, placed.own[astray], beside / placed.usual[sites.kind[astray]])
+    judged = _without_edges(judged[known], placed.at[taken], spacing, image.shape)
+    seen = matched_filter(image, placed.at, at_sites, sigma, spacing, sigma)
+    interstitials, n_places = judge_interstitials(
+        seen, positions[placed.extra], at_extra, background, sites, sigma=sigma, spacing=spacing
     )
-    tables = [table for table in (judged, additional) if len(table)]
-    table = pd.concat(tables, ignore_index=True) if tables else additional
-    n_sites = 2 * int(known.sum())
+    interstitials["column"] = placed.extra[: len(interstitials)]
+    return _weighted([judged, interstitials], 2 * int(known.sum()), n_places)
+
+
+def _site_table(placed, sites, heights, rest, spacing):
+    """One row per site, judged by its column's offset alone."""
+    offsets = np.where(placed.cut[:, None], np.nan, placed.offsets)
+    return pd.DataFrame(placed.at, columns=["y", "x"]).assign(
+        column=sites.columns,
+        site=sites.kind,
+        intensity=heights,
+        intensity_ratio=np.nan,
+        content=rest / placed.usual[sites.kind],
+        offset=np.linalg.norm(placed.offsets, axis=1),
+        log_p=offset_log_p(offsets, sites.kind, placed.relative, placed.rim, spacing),
+        kind="displaced",
+    )
+
+
+def _weighted(tables, n_sites, n_places):
+    """The tables in one, their log p-values weighted by direction, and the number of tests."""
+    filled = [table for table in tables if len(table)]
+    table = pd.concat(filled, ignore_index=True) if filled else tables[-1]
     if len(table):
         direction = table["kind"].map(_DIRECTIONS).to_numpy()
         tests = np.append(n_sites * np.array(_SHARES), n_places)
-        table["log_p"] = weighted_chances(table["log_p"].to_numpy(float), direction, tests, _PRIOR)
+        table["log_p"] = weighted_p_values(table["log_p"].to_numpy(float), direction, tests, _PRIOR)
     return table, n_sites + n_places
 
 
@@ -125,7 +124,7 @@ def _judge_intensity(judged, member, errors, taken, edge, empty_sd):
     at, off = judged[["y", "x"]].to_numpy()[member], judged["log_p"].to_numpy()[member]
     ratio, levels, scale = _against_neighbours(at, heights, taken, empty_sd)
     values, errors = _along_edges(scale(ratio), levels, edge, errors / np.median(errors))
-    log_p = levels.log_chance(values, errors)
+    log_p = levels.log_p(values, errors)
     levels = Levels(scale.back(levels.means), levels.sds * scale.sd(scale.back(levels.means)), levels.counts)
     rows = judged.index[member]
     judged.loc[rows, "intensity_ratio"] = ratio
@@ -162,7 +161,7 @@ def _without_beyond(image, sites, usual, sigma):
     """The image less what columns beyond its edge throw into it."""
     known = np.isfinite(usual[sites.beyond_kind])
     image = np.array(image, np.float64)
-    draw(image, sites.beyond[known], -usual[sites.beyond_kind[known]], sigma)
+    add_peaks(image, sites.beyond[known], -usual[sites.beyond_kind[known]], sigma)
     return image
 
 
@@ -183,22 +182,12 @@ def _scatter(heights):
     return clipped_scatter(heights)[1] if len(heights) >= _FEWEST else np.inf
 
 
-def _unexplained(image, positions, heights, sigma, spacing, at):
-    """What peaks leave over within half a spacing around columns, as the height of a peak that holds as much."""
-    known = np.isfinite(heights)
-    rest = leftover(image, positions[known], heights[known], sigma, spacing).astype(np.float32)
-    wide = 0.5 * spacing
-    sums = cv2.GaussianBlur(rest, (0, 0), wide, borderType=cv2.BORDER_REFLECT) * (1 + (wide / sigma) ** 2)
-    row, column = np.clip(np.rint(at).astype(int), 0, np.array(image.shape) - 1).T
-    return sums[row, column]
-
-
 def _against_neighbours(at, heights, taken, empty_sd):
     """Heights over those usual around them, and their normal levels on a scale on which noise is the same for all."""
     usual = np.median(heights[taken])
     ratio = heights / usual
     # Empty sites too: some are but columns too faint to be found, and where a good share of the cells has none, as in
-    # one of two phases, that is normal. Few vacancies do not count among the majority.
+    # one of two phases, that is normal. Few vacancies do not change what is usual.
     levels = normal_levels(ratio)
     # Each column says how bright it is around it, by its own level.
     gain = ratio / levels.means[levels.nearest(ratio)]
@@ -210,7 +199,7 @@ def _against_neighbours(at, heights, taken, empty_sd):
     local = np.clip(np.median(around, axis=1), 0.2, 5.0)
     ratio = ratio / local
     level = normal_levels(ratio)
-    scale = Stabiliser.between(empty_sd / usual, level.means[-1], level.sds[-1])
+    scale = VarianceStabilisation.between(empty_sd / usual, level.means[-1], level.sds[-1])
     levels = normal_levels(scale(ratio))
     usual = scale.back(levels.means)
     # A fit is never better than its model of a column.
@@ -229,14 +218,14 @@ _LEAST_OFFSET = 0.01  # over the spacing: no fit is better than its model
 _FAINTEST = 0.1  # of the usual height; below, a column's place is as uncertain as with this
 
 
-def offset_chances(offsets, kind, relative, rim, spacing):
-    """Logarithm of the chance that a normal column lies as far off its site.
+def offset_log_p(offsets, kind, relative, rim, spacing):
+    """Log p-values of columns' offsets: that a normal column lies as far off its site.
 
     Columns are compared with those of their kind; the place of a faint one is less certain, as the error of a fit
     goes with noise over height. The outermost columns along an edge, which scan distortions such as flyback shift
     together and which have no neighbours beyond, are compared with each other. Where columns overlap, the errors of
-    their places have longer tails than a Gaussian: the chance is not taken to be smaller than the tail of the majority
-    foretells.
+    their places have longer tails than a Gaussian: the p-value is not taken to be smaller than the null distribution
+    of the offsets themselves says.
 
     Parameters
     ----------
@@ -261,8 +250,8 @@ def offset_chances(offsets, kind, relative, rim, spacing):
     >>> rng = np.random.default_rng(0)
     >>> offsets = rng.normal(0, 0.2, (400, 2))
     >>> offsets[7] = 1.0, 2.0
-    >>> chances = offset_chances(offsets, np.zeros(400, int), np.ones(400), np.zeros(400, int), 10.0)
-    >>> int(chances.argmin()), bool(chances[7] < np.log(1e-5))
+    >>> log_p = offset_log_p(offsets, np.zeros(400, int), np.ones(400), np.zeros(400, int), 10.0)
+    >>> int(log_p.argmin()), bool(log_p[7] < np.log(1e-5))
     (7, True)
     """
     some = np.isfinite(offsets).all(axis=1)
@@ -290,8 +279,8 @@ def offset_chances(offsets, kind, relative, rim, spacing):
     squares = (standard[some] ** 2).sum(axis=1)
     # Hotelling's distribution for two components: exact for an estimated scatter.
     freedom = np.maximum(freedom[some] - 1, 1.0)
-    chances = np.zeros(len(offsets))
-    chances[some] = -freedom / 2 * np.log1p(squares / freedom)
+    log_p = np.zeros(len(offsets))
+    log_p[some] = -freedom / 2 * np.log1p(squares / freedom)
     if some.sum() >= FEWEST_SCORES:
-        chances[some] = np.maximum(chances[some], log_chances(squares))
-    return chances
+        log_p[some] = np.maximum(log_p[some], log_p_values(squares))
+    return log_p

@@ -10,19 +10,18 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from stemlib.columns.find import find_columns
-from stemlib.defects.column_statistics import compare_columns
-from stemlib.defects.completion import complete_columns
+from stemlib.defects.column_statistics import compare_sites
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
-from stemlib.defects.sites import site_scale
-from stemlib.io.micrograph import Micrograph, as_micrograph, check_mask
+from stemlib.defects.placement import complete_columns, scale_at_sites
+from stemlib.io.micrograph import Micrograph, as_micrograph, check_mask, check_positive
 from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.lattice.find import Lattice, find_lattice
 
 SCHEMES = ("unit-cell", "columns")
 DESCRIPTORS = ("patterson", "contrast", "both")
 SOURCES = ("image", "semantic")
-# Of the false alarms allowed: chances learnt from the image that they judge are known to a factor of two.
+# Of the false alarms allowed: p-values learnt from the image that they judge are known to a factor of two.
 _USED = 0.4
 _RIM = 1.0  # spacings from the image's edge in which the semantic image is not like elsewhere: columns are cut off
 _LEAST_COVERED = 0.5  # of the image, before it is said that only a part was judged
@@ -37,13 +36,13 @@ class Defects:
     table : pandas.DataFrame
         One row per defect, the least likely first: ``y, x`` px; ``kind`` ("missing", "dim", "bright" and "displaced"
         columns, "additional" ones on no site, and "structure", which the Patterson function alone shows); ``score``,
-        minus the decimal logarithm of ``p_value``, the chance that a normal place looks as unusual, weighted by how
+        minus the decimal logarithm of ``p_value``, of a normal place looking as unusual, weighted by how
         often the image shows changes of this direction; ``flagged_by``
         ("contrast", "patterson" or "both"); ``chain``, the number of the line of defects it belongs to, -1 for none;
         ``intensity_ratio``, the column's intensity over that of its neighbours of the same sublattice, and
         ``offset`` px from its site (NaN where it does not apply); with a known pixel size ``y_nm, x_nm, offset_nm``.
     columns : pandas.DataFrame
-        Every column, and every site that should have one: ``y, x`` px (of a column hardly above noise drawn towards
+        Every column, and every site that should have one: ``y, x`` px (of a column hardly above noise pulled towards
         its site, of one that the edge cuts its site), ``probability``, ``intensity``, ``site`` of the cell (-1: none),
         ``score`` as above, 0 where it could not be judged, and ``is_empty`` (no column is seen on this site; its
         ``intensity`` is what stands there, its ``probability`` 0).
@@ -98,10 +97,10 @@ def find_defects(
     """Find what does not belong in a crystal that was never seen before.
 
     Two parts look for it. The Patterson part compares segments by translation-invariant descriptors with a one-class
-    support vector machine, as in the publication; it sees structure of any kind. The contrast part compares intensity
-    and position of every column, and the intensity at every empty site, with the other sites of the same sublattice;
-    it sees chemistry as well. Each score becomes the chance that a normal place looks as unusual, by a model of the
-    scores of the majority, and only what is too unlikely for all places tried is a defect.
+    support vector machine, as in the publication; it sees structure of any kind. Column statistics, "contrast" in the
+    arguments and tables, compare intensity and position of every column, and the intensity at every empty site, with
+    the other sites of the same sublattice; they see chemistry as well. Each score becomes a p-value by a null
+    distribution learnt from most scores, and only what is too unlikely for all places tried is a defect.
 
     Parameters
     ----------
@@ -113,7 +112,7 @@ def find_defects(
         "patterson", "contrast" or "both".
     false_alarms : float
         Greatest expected number of false defects in an image of a perfect crystal; with both parts, each has half of
-        it. Chances are learnt from the image itself: were they exact, four tenths of that would be found.
+        it. P-values are learnt from the image itself: were they exact, four tenths of that would be found.
     source : str
         What Patterson functions are of: the "image", or the "semantic" one, which shows positions only, so that mixed
         chemistry flags nothing.
@@ -126,7 +125,8 @@ def find_defects(
     weights : str or pathlib.Path, optional
         Other weights of the network that finds columns, as `stemlib.find_columns` takes them.
     seed : int
-        Of the approximate support vector machine, used with more than 5000 segments.
+        Of the approximate support vector machine, used with more than 5000 segments, and of the choice among very many
+        places between columns and cells of the lattice.
     device : str
         For the network that finds columns: "auto" (a GPU where there is one), "cpu", "cuda", ...
 
@@ -148,7 +148,7 @@ def find_defects(
     References
     ----------
     Y. Guo et al., npj Comput. Mater. 7, 180 (2021), https://doi.org/10.1038/s41524-021-00642-1, for one-class support
-    vector machines on Patterson functions of segments. Parameters, contrast part and false-alarm control are ours.
+    vector machines on Patterson functions of segments. Parameters, column statistics and false-alarm control are ours.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def find_defects(
     _check_choice(scheme, "scheme", SCHEMES)
     _check_choice(descriptor, "descriptor", DESCRIPTORS)
     _check_choice(source, "source", SOURCES)
-    false_alarms = _checked_rate(false_alarms)
+    false_alarms = check_positive(false_alarms, "false_alarms", remedy=": false defects expected per image")
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     shape = micrograph.image.shape
     mask = check_mask(mask, shape)
@@ -173,15 +173,16 @@ def find_defects(
         raise ValueError(
             f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"
         )
-    lattice = _lattice_of(bright, mask, scheme, descriptor)
+    lattice = _lattice_of(bright, mask, scheme, descriptor, seed)
     allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
-    table, places, n_places, flagged = columns.table.assign(site=-1), None, 0, None
+    table = columns.table[["y", "x", "probability", "intensity"]].assign(site=-1)
+    places, n_places, flagged = None, 0, None
     if descriptor != "patterson" and lattice is not None:
-        table, sites = complete_columns(bright.image, columns, lattice)
+        table, sites = complete_columns(bright.image, columns, lattice, seed=seed)
         positions = table[["y", "x"]].to_numpy()
-        sigma, spacing = site_scale(bright.image, sites, columns.sigma, columns.spacing)
-        places, n_places = compare_columns(
-            bright.image, positions, sites, sigma=sigma, spacing=spacing, mask=mask
+        sigma, spacing = scale_at_sites(bright.image, sites, columns.sigma, columns.spacing)
+        places, n_places = compare_sites(
+            bright.image, positions, sites, sigma=sigma, spacing=spacing, mask=mask, seed=seed
         )
         flagged = places[places["log_p"] <= np.log(allowed / max(n_places, 1))]
     segments, unusual = None, np.zeros(0, bool)
@@ -199,8 +200,8 @@ def find_defects(
         unusual = segments.log_p <= np.log(allowed / max(len(segments.log_p), 1))
     found = number_chains(join_parts(flagged, segments, unusual, columns.spacing), columns.spacing)
     return Defects(
-        _with_nanometres(found, micrograph.pixel_size_nm),
-        _with_nanometres(_scored(table, places, segments), micrograph.pixel_size_nm),
+        with_nanometres(found, micrograph.pixel_size_nm),
+        with_nanometres(_scored(table, places, segments), micrograph.pixel_size_nm),
         _segment_table(segments),
         lattice,
         n_places + len(unusual),
@@ -214,22 +215,10 @@ def _check_choice(value, name, choices):
         raise ValueError(f"{name}={value!r} is not known; one of {', '.join(map(repr, choices))} would do")
 
 
-def _checked_rate(value):
-    try:
-        rate = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"false_alarms must be a number, not {value!r}") from error
-    if not 0 < rate < np.inf:
-        raise ValueError(
-            f"false_alarms={value!r} must be positive and finite: false defects expected per image"
-        )
-    return rate
-
-
-def _lattice_of(bright, mask, scheme, descriptor):
+def _lattice_of(bright, mask, scheme, descriptor, seed):
     """The lattice, or None where it is not needed and none is found."""
     try:
-        lattice = find_lattice(bright, mask=mask)
+        lattice = find_lattice(bright, mask=mask, seed=seed)
     except ValueError as error:
         if scheme == "unit-cell" or descriptor == "contrast":
             remedy = 'scheme="columns" with descriptor="patterson" needs no lattice'
@@ -277,8 +266,3 @@ def _segment_table(segments):
         return pd.DataFrame({"y": [], "x": [], "score": []}, dtype=float)
     y, x = segments.positions.T
     return pd.DataFrame({"y": y, "x": x, "score": score_of(segments.log_p)})
-
-
-def _with_nanometres(table, pixel_size_nm):
-    table = table.drop(columns=[c for c in ("y_nm", "x_nm") if c in table])
-    return with_nanometres(table, pixel_size_nm)

@@ -6,12 +6,10 @@ from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 
 COLUMNS = ["y", "x", "kind", "score", "p_value", "flagged_by", "intensity_ratio", "offset"]
-_MOVED = 0.9  # over the spacing: an additional column so close to an empty site has moved off it
-_SHARED = (
-    1.25  # columns' worth of intensity: a peak that holds more, beside an empty site, hides the site's column
-)
+_MOVED = 0.9  # over the spacing: an interstitial column so close to an empty site has moved off it
+_SHARED = 1.25  # columns' worth of intensity: a peak with more, beside an empty site, hides the site's column
 _BESIDE = 1.2  # over the spacing: so close to a defect, its neighbours are changed by it
-_WEAKER = 0.25  # of the logarithm of a chance: so much weaker is what a defect does to its neighbours
+_WEAKER = 0.25  # of the logarithm of a p-value: so much weaker is what a defect does to its neighbours
 _LINKED = 1.6  # over the spacing, between links of a chain
 _FEWEST_LINKS = 4
 _ELONGATED = 2.5  # ratio of a chain's standard deviations along and across
@@ -19,17 +17,17 @@ _SMALLEST_LOG = -1e4 * np.log(10)
 
 
 def join_parts(places, segments, flagged_segments, spacing):
-    """Join what the contrast part and the Patterson part flagged.
+    """Join what column statistics and Patterson functions flagged.
 
     A column beside an empty site has moved off it; so has one that stands so close to a neighbour of that site that
     both show as one peak. Weak changes beside a strong defect are part of it. Segments that
-    show a defect of the contrast part are explained by it; of the others, the fewest points that explain them all are
+    show a defect of the columns are explained by it; of the others, the fewest points that explain them all are
     defects of structure.
 
     Parameters
     ----------
     places : pandas.DataFrame or None
-        As `stemlib.defects.column_statistics.compare_columns` returns them, only those that are flagged.
+        As `stemlib.defects.column_statistics.compare_sites` returns them, only those that are flagged.
     segments : stemlib.defects.one_class.SegmentScores or None
     flagged_segments : numpy.ndarray of bool, shape (N,)
     spacing : float
@@ -45,12 +43,8 @@ def join_parts(places, segments, flagged_segments, spacing):
     if segments is not None and flagged_segments.any():
         shown = segments.showing(rows[["y", "x"]].to_numpy())
         rows["flagged_by"] = ["both" if flagged_segments[s].any() else "contrast" for s in shown]
-        explained = np.zeros(len(flagged_segments), bool)
         known = places[["y", "x"]].to_numpy() if places is not None else []
-        explained[
-            np.concatenate([np.asarray(s, int) for s in [*segments.showing(known), []]]).astype(int)
-        ] = True
-        found = _structure(segments, flagged_segments & ~explained)
+        found = _structure(segments, flagged_segments & ~segments.showing_any(known))
         rows = pd.concat([rows, found], ignore_index=True) if len(rows) else found
     rows["score"] = score_of(rows["log_p"])
     rows["p_value"] = np.exp(rows["log_p"].to_numpy(float))
@@ -58,7 +52,7 @@ def join_parts(places, segments, flagged_segments, spacing):
 
 
 def score_of(log_p):
-    """Minus the decimal logarithm of a chance from its natural one; finite."""
+    """Minus the decimal logarithm of a p-value from its natural one; finite."""
     return -np.maximum(np.asarray(log_p, float), _SMALLEST_LOG) / np.log(10) + 0.0
 
 
@@ -108,8 +102,7 @@ def nearest_values(tables, shape, reach):
 
 def _no_rows():
     texts = {"kind": object, "flagged_by": object}
-    names = [*COLUMNS, "log_p"]
-    return pd.DataFrame({name: np.zeros(0, texts.get(name, float)) for name in names})
+    return pd.DataFrame({name: np.zeros(0, texts.get(name, float)) for name in [*COLUMNS, "log_p"]})
 
 
 def _joined(places, spacing):
@@ -117,13 +110,8 @@ def _joined(places, spacing):
     rows = places.sort_values("log_p", ignore_index=True, kind="stable")
     if len(rows) < 2:
         return rows
-    at, kind, log_p = (
-        rows[["y", "x"]].to_numpy(float),
-        rows["kind"].to_numpy().copy(),
-        rows["log_p"].to_numpy().copy(),
-    )
-    offset, dropped = rows["offset"].to_numpy(float).copy(), np.zeros(len(rows), bool)
-    has_moved = dropped.copy()
+    at, dropped, has_moved = rows[["y", "x"]].to_numpy(float), *np.zeros((2, len(rows)), bool)
+    kind, log_p, offset = (rows[name].to_numpy().copy() for name in ("kind", "log_p", "offset"))
     pairs = cKDTree(at).query_pairs(_BESIDE * spacing, output_type="ndarray")
     distance = np.linalg.norm(at[pairs[:, 0]] - at[pairs[:, 1]], axis=1)
     for (first, second), apart in sorted(zip(pairs.tolist(), distance, strict=True), key=lambda p: p[1]):

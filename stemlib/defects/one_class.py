@@ -11,7 +11,7 @@ from sklearn.svm import OneClassSVM
 
 from stemlib.defects.patterson import patterson_descriptors
 from stemlib.defects.segments import tapered_segments, unit_cell_segments
-from stemlib.defects.significance import log_chances
+from stemlib.defects.significance import log_p_values
 from stemlib.fourier.filters import flatten
 
 _COMPONENTS = 12
@@ -27,7 +27,7 @@ _FLOOR = 1e-3  # of the greatest density: where its approximation cannot be told
 def one_class_scores(descriptors, *, seed=0, method="auto"):
     """Score descriptors by how far they lie from where most are.
 
-    Principal components, each divided by the scatter of the majority, go into a one-class support vector machine with
+    Principal components, each divided by the scatter of most, go into a one-class support vector machine with
     a Gaussian kernel. The score is minus the logarithm of its sum of kernels, over the greatest: in the order of the
     machine's decisions, growing like a squared distance, without a limit far outside.
 
@@ -87,7 +87,7 @@ def one_class_scores(descriptors, *, seed=0, method="auto"):
 
 
 def _standardised(descriptors, seed):
-    """Principal components over the scatter of the majority in each."""
+    """Principal components over the scatter of most in each."""
     rng = np.random.default_rng(seed)
     learnt = descriptors
     if len(learnt) > _MOST_LEARNT:
@@ -110,7 +110,7 @@ _MARGIN = 0.7  # spacings around a window in which a defect still changes it
 
 @dataclass(frozen=True, eq=False)
 class SegmentScores:
-    """How unlikely each segment is among the normal majority.
+    """How unlikely each segment is among normal ones.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class SegmentScores:
     margin : float
         How far beyond its edges a defect still changes a segment, px: columns are not points.
     log_p : numpy.ndarray, shape (N,)
-        Natural logarithm of the chance that a normal segment is as unlike the rest.
+        Natural logarithm of the p-value: that a normal segment is as unlike the rest.
     """
 
     positions: np.ndarray
@@ -136,6 +136,13 @@ class SegmentScores:
         grown = self.axes * (1 + 2 * self.margin / np.linalg.norm(self.axes, axis=1))[:, None]
         inverse = np.linalg.inv(grown)
         return cKDTree(self.positions @ inverse).query_ball_point(np.asarray(points) @ inverse, 0.5, p=np.inf)
+
+    def showing_any(self, points):
+        """Which segments show at least one of these points: (N,) bool."""
+        shown = np.zeros(len(self.positions), bool)
+        for indices in self.showing(points):
+            shown[indices] = True
+        return shown
 
 
 def score_segments(image, lattice, positions, *, spacing, mask, doubtful=None, seed=0):
@@ -187,8 +194,7 @@ def score_segments(image, lattice, positions, *, spacing, mask, doubtful=None, s
     scores = one_class_scores(patterson_descriptors(segments.windows), seed=seed)
     left_out = np.zeros(len(scores), bool)
     if doubtful is not None and len(doubtful):
-        shown = SegmentScores(segments.positions, axes, _MARGIN * spacing, scores).showing(doubtful)
-        left_out[np.unique(np.concatenate([np.asarray(s, int) for s in shown]))] = True
+        left_out = SegmentScores(segments.positions, axes, _MARGIN * spacing, scores).showing_any(doubtful)
         if left_out.mean() > 0.5:
             left_out[:] = False
-    return SegmentScores(segments.positions, axes, _MARGIN * spacing, log_chances(scores, left_out))
+    return SegmentScores(segments.positions, axes, _MARGIN * spacing, log_p_values(scores, left_out))

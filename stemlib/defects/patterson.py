@@ -6,21 +6,18 @@ from scipy import fft
 _CHUNK = 4_000_000  # samples transformed at a time
 
 
-def patterson_descriptors(windows, *, background=None):
+def patterson_descriptors(windows):
     """Describe windows by their circular autocorrelations, which do not change when a window's content is shifted.
 
-    The Patterson function is the Fourier transform of the power spectrum. The mean does not count, nor do, where
-    `background` says so, the slowest waves; the function is divided by its value at the origin, the whole power, so
-    that neither brightness nor contrast matters. It is centrosymmetric: one half of it, without the origin, is the
-    descriptor.
+    The Patterson function is the Fourier transform of the power spectrum. The mean does not count; the function is
+    divided by its value at the origin, the whole power, so that neither brightness nor contrast matters. It is
+    centrosymmetric: one half of it, without the origin, is the descriptor.
 
     Parameters
     ----------
     windows : array_like, shape (N, S, T)
         Samples that repeat beyond the window's edges, as those of `stemlib.defects.segments.unit_cell_segments` do, or
         fade out towards them, as those of `stemlib.defects.segments.tapered_segments`.
-    background : (int, int), optional
-        Waves with fewer periods per window than this along both axes are background, and left out.
 
     Returns
     -------
@@ -30,7 +27,7 @@ def patterson_descriptors(windows, *, background=None):
     Raises
     ------
     ValueError
-        If `windows` is not (N, S, T) with at least two samples, or `background` leaves no wave.
+        If `windows` is not (N, S, T) with at least two samples.
 
     References
     ----------
@@ -51,7 +48,6 @@ def patterson_descriptors(windows, *, background=None):
             f"windows is {windows.dtype} {windows.shape}; descriptors need numbers (N, S, T) with two samples at least"
         )
     shape = windows.shape[1:]
-    counted = _counted(shape, background)
     half = _half(shape)
     descriptors = np.empty((len(windows), len(half)), np.float32)
     chunk = max(1, _CHUNK // (shape[0] * shape[1]))
@@ -59,7 +55,8 @@ def patterson_descriptors(windows, *, background=None):
         part = windows[start : start + chunk].astype(np.float32)
         part -= part.mean(axis=(1, 2), keepdims=True)
         spectrum = fft.rfft2(part)
-        power = (spectrum.real**2 + spectrum.imag**2) * counted
+        power = spectrum.real**2 + spectrum.imag**2
+        power[:, 0, 0] = 0
         patterson = fft.irfft2(power, s=shape).reshape(len(part), -1)
         whole = patterson[:, :1]
         # Rounding leaves a trace of power in a constant window.
@@ -68,21 +65,6 @@ def patterson_descriptors(windows, *, background=None):
         np.divide(patterson[:, half], whole, out=descriptors[start : start + chunk], where=some[:, None])
         descriptors[start : start + chunk][~some] = 0
     return descriptors
-
-
-def _counted(shape, background):
-    """1 for the waves of the half spectrum that count, 0 for the others."""
-    counted = np.ones((shape[0], shape[1] // 2 + 1), np.float32)
-    counted[0, 0] = 0
-    if background is not None:
-        along, across = (np.abs(fft.fftfreq(n, 1 / n)) for n in shape)
-        slow = (along[:, None] < background[0]) & (across[None, : counted.shape[1]] < background[1])
-        counted[slow] = 0
-    if not counted.any():
-        raise ValueError(
-            f"background={background!r} leaves no wave in windows of {shape[0]} x {shape[1]} samples"
-        )
-    return counted
 
 
 def _half(shape):

@@ -51,11 +51,6 @@ def unit_cell_segments(image, lattice, *, cells=(2, 2), sampling=1.0, steps=(1, 
     -------
     Segments
 
-    Raises
-    ------
-    ValueError
-        If `cells`, `steps` or `sampling` is not positive.
-
     Examples
     --------
     >>> from stemlib.lattice.find import find_lattice
@@ -65,9 +60,7 @@ def unit_cell_segments(image, lattice, *, cells=(2, 2), sampling=1.0, steps=(1, 
     >>> segments.windows.shape[1:], abs(segments.axes).sum(axis=0).round().tolist()
     ((18, 18), [20.0, 20.0])
     """
-    cells, steps = _counts(cells, "cells"), _counts(steps, "steps")
-    if not sampling > 0:
-        raise ValueError(f"sampling={sampling!r} must be positive: a distance in px")
+    cells, steps = np.array(cells), np.array(steps)
     # Whole samples between the starts of windows.
     blocks = [
         int(np.clip(np.ceil(length / (sampling * n) - 1e-6), 1, max(1, _MOST_SAMPLES // n)))
@@ -76,23 +69,22 @@ def unit_cell_segments(image, lattice, *, cells=(2, 2), sampling=1.0, steps=(1, 
     per_cell = np.array(blocks) * steps
     image = _smoothed(image, np.max(lattice.lengths / per_cell))
     usable = np.ones(image.shape, np.uint8) if mask is None else np.asarray(mask, np.uint8)
-    first, last = _reach(lattice)
+    first, last = lattice.cells()[[0, -1]]
+    along_b = first[1] + np.arange((last[1] - first[1]) * per_cell[1]) / per_cell[1]
     grid, valid = [], []
     for row in range(first[0], last[0]):
-        points = _places(lattice, row, first[1], last[1], per_cell)
-        samples, inside = _sampled(image, usable, lattice, points)
-        grid.append(samples)
-        valid.append(inside)
+        along_a = row + np.arange(per_cell[0]) / per_cell[0]
+        points = lattice.places(np.stack(np.meshgrid(along_a, along_b, indexing="ij"), axis=-1))
+        grid.append(values_at(image, points, cv2.INTER_CUBIC))
+        valid.append(_usable(usable, points) & lattice.distortion.field.covers(points))
     grid, valid = np.concatenate(grid), np.concatenate(valid)
-    whole = valid.reshape(valid.shape[0] // blocks[0], blocks[0], valid.shape[1] // blocks[1], blocks[1]).all(
-        axis=(1, 3)
-    )
+    whole = valid.reshape(len(valid) // blocks[0], blocks[0], -1, blocks[1]).all(axis=(1, 3))
     spans = cells * steps
     kept = np.lib.stride_tricks.sliding_window_view(whole, tuple(spans)).all(axis=(2, 3))
     windows = np.lib.stride_tricks.sliding_window_view(grid, tuple(cells * per_cell))
     windows = windows[:: blocks[0], :: blocks[1]][kept]
     middles = (np.argwhere(kept) + spans / 2 - 0.5 / np.array(blocks)) / steps + first
-    return Segments(windows, _placed(lattice, middles), lattice.cell * cells[:, None])
+    return Segments(windows, lattice.places(middles), lattice.cell * cells[:, None])
 
 
 def tapered_segments(image, positions, side, *, sampling=1.0, mask=None):
@@ -115,11 +107,6 @@ def tapered_segments(image, positions, side, *, sampling=1.0, mask=None):
     Segments
         ``positions`` are those of the windows that were not left out, in their order.
 
-    Raises
-    ------
-    ValueError
-        If `side` or `sampling` is not positive, or `positions` are not (N, 2).
-
     Examples
     --------
     >>> import numpy as np
@@ -127,11 +114,7 @@ def tapered_segments(image, positions, side, *, sampling=1.0, mask=None):
     >>> segments.positions.tolist(), float(np.abs(segments.windows).max())
     ([[20.0, 20.0]], 0.0)
     """
-    positions = np.asarray(positions, float).reshape(-1, np.shape(positions)[-1] if np.size(positions) else 2)
-    if positions.shape[1] != 2:
-        raise ValueError(f"positions has shape {np.shape(positions)}; centres need (N, 2): y, x")
-    if not side > 0 or not sampling > 0:
-        raise ValueError(f"side={side!r} and sampling={sampling!r} must be positive: lengths in px")
+    positions = np.asarray(positions, float).reshape(-1, 2)
     count = max(4, int(np.ceil(side / sampling)))
     image = _smoothed(image, side / count)
     usable = np.ones(image.shape, np.uint8) if mask is None else np.asarray(mask, np.uint8)
@@ -145,21 +128,13 @@ def tapered_segments(image, positions, side, *, sampling=1.0, mask=None):
         x = positions[start : start + chunk, 1, None] + offsets
         points = np.stack(np.broadcast_arrays(y[:, :, None], x[:, None, :]), axis=-1)
         points = points.reshape(len(y), -1, 2)
-        inside = _on_image(points, image.shape) & _looked_up(usable, points, cv2.INTER_NEAREST).astype(bool)
-        inside = inside.all(axis=1)
+        inside = _usable(usable, points).all(axis=1)
         kept[start : start + chunk] = inside
-        cut = _looked_up(image, points[inside], cv2.INTER_CUBIC).reshape(-1, count, count)
+        cut = values_at(image, points[inside], cv2.INTER_CUBIC).reshape(-1, count, count)
         mean = (cut * taper).sum(axis=(1, 2), keepdims=True) / taper.sum()
         windows.append((cut - mean) * taper)
     windows = np.concatenate(windows) if windows else np.zeros((0, count, count), np.float32)
     return Segments(windows, positions[kept], np.eye(2) * side)
-
-
-def _counts(values, name):
-    counts = np.asarray(values)
-    if counts.shape != (2,) or counts.dtype.kind not in "iu" or (counts < 1).any():
-        raise ValueError(f"{name}={values!r} must be two whole numbers of at least 1")
-    return counts
 
 
 def _smoothed(image, distance):
@@ -170,44 +145,26 @@ def _smoothed(image, distance):
     return cv2.GaussianBlur(image, (0, 0), _BLUR * distance, borderType=cv2.BORDER_REFLECT)
 
 
-def _reach(lattice):
-    """First and last cell, along a and b, that may touch the image; displacements included."""
-    rim = 2.0 + np.abs(lattice.distortion.field.displacements).max()
-    low, high = np.full(2, -rim), np.array(lattice.shape) - 1 + rim
-    corners = np.array([low, [low[0], high[1]], [high[0], low[1]], high]) - lattice.origin
-    steps = corners @ np.linalg.inv(lattice.cell)
-    return np.floor(steps.min(axis=0)).astype(int), np.ceil(steps.max(axis=0)).astype(int)
+def _usable(usable, points):
+    """Which points (..., 2) lie on the image where it may be looked at."""
+    return on_image(points, usable.shape) & values_at(usable, points, cv2.INTER_NEAREST).astype(bool)
 
 
-def _places(lattice, row, first, last, per_cell):
-    """Where the samples of one row of cells lie: (S, T, 2), px."""
-    along_a = row + np.arange(per_cell[0]) / per_cell[0]
-    along_b = first + np.arange((last - first) * per_cell[1]) / per_cell[1]
-    steps = np.stack(np.meshgrid(along_a, along_b, indexing="ij"), axis=-1)
-    return _placed(lattice, steps)
+def on_image(points, shape):
+    """Which points (..., 2) lie on the image: at its edge a fit may end up beyond it.
 
-
-def _placed(lattice, steps):
-    """From numbers of a and b to places in the image, the measured distortion included."""
-    points = lattice.origin + steps @ lattice.cell
-    field = lattice.distortion.field
-    return points + field.at(points) - field.at(lattice.origin)
-
-
-def _sampled(image, usable, lattice, points):
-    inside = _on_image(points, image.shape)
-    inside &= _looked_up(usable, points, cv2.INTER_NEAREST).astype(bool)
-    inside &= lattice.distortion.field.covers(points)
-    return _looked_up(image, points, cv2.INTER_CUBIC), inside
-
-
-def _on_image(points, shape):
+    Examples
+    --------
+    >>> on_image(np.array([[-0.4, 3.0], [-0.6, 3.0]]), (8, 8)).tolist()
+    [True, False]
+    """
     return ((points >= -0.5) & (points <= np.array(shape) - 0.5)).all(axis=-1)
 
 
-def _looked_up(image, points, how):
-    """Values at points (..., 2); OpenCV's tables of places have at most 32767 rows and columns."""
+def values_at(image, points, how=cv2.INTER_LINEAR):
+    """Values at points (..., 2), interpolated; OpenCV's tables of places have at most 32767 rows and columns."""
     if not points.size:
         return np.zeros(points.shape[:-1], image.dtype)
     y, x = (points[..., axis].astype(np.float32) for axis in (0, 1))
-    return cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REFLECT)
+    found = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REFLECT)
+    return found.reshape(points.shape[:-1])

@@ -1,4 +1,4 @@
-"""What is normal, learnt from the majority: levels and their scatter, and how unlikely the rest is."""
+"""What is normal, learnt from most values: levels, their scatter, the null distribution, and p-values of the rest."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ _CLIP = 2.5  # standard deviations beyond which values do not count for the scat
 # Standard deviation of a Gaussian cut at _CLIP, over that of the whole.
 _CUT_SD = float(np.sqrt(1 - 2 * _CLIP * stats.norm.pdf(_CLIP) / (2 * stats.norm.cdf(_CLIP) - 1)))
 _MOST_LEVELS = 3
-LEAST_SHARE = 0.15  # of the values at a level, for it to be normal
+_LEAST_SHARE = 0.15  # of the values at a level, for it to be normal
 _LEAST_APART = 2.5  # standard deviations between two levels
 _MARGIN = 10.0  # by which Schwarz's criterion must be better for several levels than for one
 _ROUNDS = 40
 FEWEST_SCORES = 30  # from which a tail can be learnt
-_SET_ASIDE = 1e-3  # chance of a score that is not counted among the majority
+_SET_ASIDE = 1e-3  # p-value of a score that the null distribution is not learnt from
 _HEAVY = 0.2  # shape of the generalised Pareto distribution of the tail; 0 would be exponential
 _TAIL = (0.85, 0.98)  # quantiles between which scores tell how their tail falls off
 
@@ -35,12 +35,17 @@ class Levels:
     sds: np.ndarray
     counts: np.ndarray
 
+    @classmethod
+    def single(cls, values):
+        """The one level of values most of which are normal."""
+        return cls(*(np.array([value]) for value in clipped_scatter(values)))
+
     def nearest(self, values):
         """Which level each value belongs to: the one it is fewest standard deviations from."""
         return (np.abs(np.asarray(values)[:, None] - self.means) / self.sds).argmin(axis=1)
 
-    def log_chance(self, values, errors=1.0):
-        """Natural logarithm of the chance that a normal value is as far off any level.
+    def log_p(self, values, errors=1.0):
+        """Natural logarithm of the p-value: that a normal value is as far off any level.
 
         Parameters
         ----------
@@ -56,10 +61,8 @@ class Levels:
         values, errors = np.broadcast_arrays(np.asarray(values, float), np.maximum(errors, 1.0))
         level = self.nearest(values)
         distance = np.abs(values - self.means[level]) / (self.sds[level] * errors)
-        between = (values > self.means[0]) & (values < self.means[-1])
-        # Values beyond the outermost levels are tried on one side, those between two levels on both.
-        chance = student_log_tail(distance, self.counts[level] - 1) + np.where(between, 0.0, np.log(2))
-        return np.minimum(chance + np.where(between, np.log(2), 0.0), 0.0)
+        # Beyond the outermost levels a value may be off on either side, between two levels off either: twice the tail.
+        return np.minimum(student_log_tail(distance, self.counts[level] - 1) + np.log(2), 0.0)
 
 
 def normal_levels(values):
@@ -97,14 +100,11 @@ def normal_levels(values):
         criterion, levels = _criterion(values, count)
         if levels is not None and criterion < lowest:
             best, lowest = levels, criterion
-    if best is not None:
-        return best
-    mean, sd, kept = clipped_scatter(values)
-    return Levels(np.array([mean]), np.array([sd]), np.array([kept]))
+    return Levels.single(values) if best is None else best
 
 
 def clipped_scatter(values):
-    """Mean and standard deviation of the Gaussian majority of values, and how many make it up.
+    """Mean and standard deviation of the Gaussian that most values follow, and how many do.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def clipped_scatter(values):
 
 
 def student_log_tail(distance, freedom):
-    """Logarithm of the chance of a value beyond so many estimated standard deviations, on one side.
+    """Log p-value of so many estimated standard deviations, on one side: of Student's t, however far out.
 
     Examples
     --------
@@ -144,11 +144,11 @@ def student_log_tail(distance, freedom):
         return np.where(exact > 1e-290, np.log(exact), far)
 
 
-def log_chances(scores, doubtful=None):
-    """Logarithm of the chance of a score at least as large among the normal majority.
+def log_p_values(scores, doubtful=None):
+    """Log p-values of scores, by a null distribution that is learnt from most of them.
 
-    The majority's scores follow a shifted gamma distribution well, as sums of squares do; it is matched at quantiles,
-    what is too unlikely is set aside, and it is matched again until that no longer changes. Beyond the bulk the tail
+    Normal scores follow a shifted gamma distribution well, as sums of squares do; it is matched at quantiles, what is
+    too unlikely is set aside, and it is matched again until that no longer changes. Beyond the bulk the tail
     is taken to fall off as slowly as the scores just before it do, and a little more slowly the farther out.
 
     Parameters
@@ -166,7 +166,7 @@ def log_chances(scores, doubtful=None):
     Examples
     --------
     >>> scores = np.random.default_rng(0).chisquare(5, 2000)
-    >>> float(np.exp(log_chances(np.append(scores, 20.0))[-1])) < 0.01
+    >>> float(np.exp(log_p_values(np.append(scores, 20.0))[-1])) < 0.01
     True
     """
     scores = np.asarray(scores, float)
@@ -237,19 +237,19 @@ def _converged(values, core, means):
     order = means.argsort()
     means, shares = means[order], shares[order]
     apart = np.diff(means).min(initial=np.inf) / sd
-    if shares.min() < LEAST_SHARE or apart < _LEAST_APART:
+    if shares.min() < _LEAST_SHARE or apart < _LEAST_APART:
         return criterion, None
     return criterion, Levels(means, np.full(count, sd), np.maximum(shares * len(values), 3))
 
 
-_TRIED = 0.01  # chance below which columns are counted
+_TRIED = 0.01  # p-value below which columns are counted
 _SURE = 2.0  # standard deviations above what is expected, from which on there are too many
 _PRIOR = 5.0  # columns of each direction that are taken to be unusual before any is counted
 _LEAST = 0.1  # of its prior share is what each direction keeps
 
 
-def weighted_chances(log_p, direction, tests, prior):
-    """Divide chances by weights of the direction in which a place is unusual, with a weighted mean of 1.
+def weighted_p_values(log_p, direction, tests, prior):
+    """Divide p-values by weights of the direction in which a place is unusual, with a weighted mean of 1.
 
     The weights go with how many more places are unusual in each direction than normal ones would be. In a perfect
     crystal each direction has its prior share of the false alarms. As the mean of all tests' weights is 1, as many
@@ -258,7 +258,7 @@ def weighted_chances(log_p, direction, tests, prior):
     Parameters
     ----------
     log_p : numpy.ndarray, shape (N,)
-        Natural logarithm of the chance of each place.
+        Natural logarithm of the p-value of each place.
     direction : numpy.ndarray of int, shape (N,)
         In which direction it is unusual: dim, bright, displaced, ...
     tests : array_like, shape (D,)
@@ -272,18 +272,18 @@ def weighted_chances(log_p, direction, tests, prior):
 
     References
     ----------
-    Weighted chances keep the rate of false alarms: C. Genovese, K. Roeder & L. Wasserman, Biometrika 93, 509 (2006),
+    Weighted p-values keep the rate of false alarms: C. Genovese, K. Roeder & L. Wasserman, Biometrika 93, 509 (2006),
     https://doi.org/10.1093/biomet/93.3.509. How the weights are learnt is ours.
 
     Examples
     --------
-    >>> chances = np.log(np.linspace(1e-4, 1, 2000))
+    >>> log_p = np.log(np.linspace(1e-4, 1, 2000))
     >>> direction = np.arange(2000) % 2
-    >>> bool(np.allclose(weighted_chances(chances, direction, [2000, 2000], [0.5, 0.5]), chances))
+    >>> bool(np.allclose(weighted_p_values(log_p, direction, [2000, 2000], [0.5, 0.5]), log_p))
     True
-    >>> chances[:200:2] = np.log(1e-3)
-    >>> weighted = weighted_chances(chances, direction, [2000, 2000], [0.5, 0.5])
-    >>> bool(weighted[0] < np.log(1e-3)), bool(weighted[1] > chances[1])
+    >>> log_p[:200:2] = np.log(1e-3)
+    >>> weighted = weighted_p_values(log_p, direction, [2000, 2000], [0.5, 0.5])
+    >>> bool(weighted[0] < np.log(1e-3)), bool(weighted[1] > log_p[1])
     (True, True)
     """
     tests, prior = np.asarray(tests, float), np.asarray(prior, float)
@@ -300,7 +300,7 @@ _LEAST_EMPTY = 0.1  # of the scatter of columns: scatter of empty places that is
 
 
 @dataclass(frozen=True)
-class Stabiliser:
+class VarianceStabilisation:
     """A scale of heights on which their noise has a standard deviation of 1.
 
     Counted electrons scatter more where there are more of them: variance is taken to grow in proportion to height.
@@ -320,7 +320,7 @@ class Stabiliser:
 
     Examples
     --------
-    >>> scale = Stabiliser.between(0.1, 1.0, 0.2)
+    >>> scale = VarianceStabilisation.between(0.1, 1.0, 0.2)
     >>> scale.sd(np.array([0.0, 1.0])).round(2).tolist(), float(scale.back(scale(0.7)).round(6))
     ([0.1, 0.2], 0.7)
     """
@@ -342,10 +342,8 @@ class Stabiliser:
         """Heights on this scale."""
         heights = np.asarray(heights, float)
         # 2 (sqrt(v + g h) - sqrt(v)) / g, written so that g may be 0.
-        above = np.maximum(heights, 0)
-        return 2 * above / (self.sd(above) + np.sqrt(self.empty)) + np.minimum(heights, 0) / np.sqrt(
-            self.empty
-        )
+        above, start = np.maximum(heights, 0), np.sqrt(self.empty)
+        return 2 * above / (self.sd(above) + start) + np.minimum(heights, 0) / start
 
     def back(self, values):
         """Heights from values on this scale."""

@@ -1,237 +1,262 @@
-"""Where heights are fitted to compare the columns of a crystal: at their own places, or at their sites."""
+"""Sites of the unit cell: where a crystal's columns should be, and which column is on which site."""
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from stemlib.columns.heights import fit_heights
-from stemlib.columns.width import fit_width
-from stemlib.defects.interstitials import places_between
-from stemlib.defects.significance import clipped_scatter
-
-_SURE = 0.5  # of the usual height, from which on a column's own place is believed
-# Standard deviations of a peak: so close to one of at least twice its height, or any other, a peak is none of its own.
-_BESIDE_HIGHER, _BESIDE_LIKE = 2.5, 2.0
-_SHOULDER = 0.5
-_APART = 1.8  # standard deviations of a peak between places whose heights can be told apart
-_FAR = 0.2  # over the spacing: a column that is not farther from its site is not astray
-_OUTERMOST = 1.0  # over the spacing: columns closer to the edge have no neighbours beyond
-_CUT = 1.65  # standard deviations of a peak: of those closer to an edge, a twentieth and more is cut off
-_FEWEST = 6  # columns of a sublattice from which on its scatter is known
+_NODES_PER_SPACING = 12  # of the map of the cell in which sites are looked for
+_SPREAD = 0.08  # over the spacing: standard deviation with which columns are spread on that map
+_APART = 0.45  # over the spacing: two sites are not closer
+_LEAST_OCCUPIED = 0.4  # share of cells that have a column on a site
+_ON_SITE = 0.2  # over the spacing: a column that is not farther from its site is where it should be
+_LEAST_ORDERED = 0.5  # share of the sites around with a column where it should be, within the crystal
+_NEIGHBOURS = 10  # whose median offset says where a site is locally
+_ROUNDS = 3
+_SECTORS, _EMPTY_RUN = 12, 5  # sectors around a point; so many empty ones in a row are an edge
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """Where to fit heights.
+class Sites:
+    """All sites of a crystal within an image.
 
     Parameters
     ----------
-    at : numpy.ndarray, shape (N, 2)
-        For every site, (y, x) px: the site itself where it is empty, where its column is lost in noise, cut by the
-        edge, or so far off that both places show by themselves; else where the column is.
-    own : numpy.ndarray, shape (N, 2)
-        Where the column of every site is; the site, where it is empty.
+    fractions : numpy.ndarray, shape (S, 2)
+        The sites of the cell, in units of a and b from the lattice's origin.
+    kind : numpy.ndarray of int, shape (N,)
+        For every site in the image, which of the cell it is.
+    positions : numpy.ndarray, shape (N, 2)
+        Where its column should be, (y, x) px: the lattice, its measured distortion, and the median offset of the
+        nearest columns.
+    columns : numpy.ndarray of int, shape (N,)
+        The column that is on it, -1 where none is.
     offsets : numpy.ndarray, shape (N, 2)
-        Of columns from their sites, px; NaN where none is, or its place is not its own.
-    astray : numpy.ndarray of bool, shape (N,)
-        Columns so far off their sites that both places show by themselves.
-    rim : numpy.ndarray of int, shape (N,)
-        Along which edge of the image a column is one of the outermost: 1 to 4, 0 for those farther inside.
-    cut : numpy.ndarray of bool, shape (N,)
-        Where the edge or the mask cuts the peak.
-    relative : numpy.ndarray, shape (N,)
-        Height over what is usual for the kind of site.
-    usual : numpy.ndarray, shape (S,)
-        Median height of each kind of site; infinite where no column tells.
-    extra : numpy.ndarray of int, shape (M,)
-        Columns on no site that are not but the shoulder of another.
-    between : numpy.ndarray, shape (B, 2)
-        Places at which no column is.
+        Of that column from the site, px; NaN where none is.
+    interstitials : numpy.ndarray of int, shape (M,)
+        Columns within the crystal that are on no site.
+    beyond : numpy.ndarray, shape (K, 2)
+        Sites within a spacing beyond the image's edge, where the crystal goes on: (y, x) px.
+    beyond_kind : numpy.ndarray of int, shape (K,)
     """
 
-    at: np.ndarray
-    own: np.ndarray
+    fractions: np.ndarray
+    kind: np.ndarray
+    positions: np.ndarray
+    columns: np.ndarray
     offsets: np.ndarray
-    astray: np.ndarray
-    rim: np.ndarray
-    cut: np.ndarray
-    relative: np.ndarray
-    usual: np.ndarray
-    extra: np.ndarray
-    between: np.ndarray
+    interstitials: np.ndarray
+    beyond: np.ndarray
+    beyond_kind: np.ndarray
 
 
-def place_columns(image, positions, sites, *, sigma, spacing, mask):
-    """Decide where heights are fitted to compare the columns of a crystal.
-
-    At its own place the height of a peak in noise is too high, as noise chose the place; at its site it is not, and
-    what moves a real column off its site by less than the width of its peak hardly changes its height there.
+def assign_sites(positions, lattice, spacing):
+    """Find the sites of a crystal's cell, and which column is on which site.
 
     Parameters
     ----------
-    image, positions, sites, sigma, spacing, mask
-        As `stemlib.defects.column_statistics.compare_columns` takes them.
+    positions : numpy.ndarray, shape (C, 2)
+        Of the columns, (y, x) px.
+    lattice : stemlib.lattice.Lattice
+    spacing : float
+        Distance of neighbouring columns, px.
 
     Returns
     -------
-    Placed
-
-    References
-    ----------
-    An offset is believed by as much as it is larger than noise makes it: W. James & C. Stein, Proc. Fourth Berkeley
-    Symp. Math. Statist. Prob. 1, 361 (1961).
+    Sites
+        Without sites where columns do not repeat with the lattice.
 
     Examples
     --------
     >>> from stemlib.lattice.find import find_lattice
-    >>> from stemlib.defects.sublattices import assign_sites
-    >>> from stemlib.synthetic import PointDefects, crystal_image
-    >>> moved = PointDefects(displaced=0.02, relative_displacement=0.45)
-    >>> scene = crystal_image("square", (128, 128), spacing=10, defects=moved, seed=1)
-    >>> seen = scene.columns[["y", "x"]].to_numpy()
-    >>> sites = assign_sites(seen, find_lattice(scene.image), 10.0)
-    >>> mask = np.ones(scene.image.shape, bool)
-    >>> placed = place_columns(scene.image, seen, sites, sigma=2.2, spacing=10.0, mask=mask)
-    >>> int(placed.astray.sum()), int((scene.columns["displaced"] > 0).sum())
-    (2, 2)
+    >>> from stemlib.synthetic import crystal_image
+    >>> from stemlib.synthetic import PointDefects
+    >>> scene = crystal_image(
+    ...     "honeycomb", (160, 160), spacing=10, defects=PointDefects(vacancies=0.05), seed=3
+    ... )
+    >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 10.0)
+    >>> len(sites.fractions), int((sites.columns < 0).sum()) == len(scene.missing)
+    (2, True)
     """
-    own, taken = sites.positions.copy(), sites.columns >= 0
-    own[taken] = positions[sites.columns[taken]]
-    extra = sites.additional[on_image(positions[sites.additional], image.shape)]
-    between = places_between(np.vstack([sites.positions, positions]), spacing, image.shape)
-    # A peak beside another that shares its site may be but the other half of one column: the site is asked first.
-    halved = taken & _near(sites.positions, positions[extra], _BESIDE_HIGHER * sigma)
-    own[halved] = sites.positions[halved]
-    heights, _ = fit_heights(image, np.vstack([own, positions[extra], between]), sigma, spacing)
-    heights, extra_heights = heights[: len(own)], heights[len(own) : len(own) + len(extra)]
-    shoulders = _shoulders(positions[extra], extra_heights, own, heights, sigma)
-    halved &= _near(sites.positions, positions[extra[shoulders]], _BESIDE_HIGHER * sigma)
-    offsets = np.where(halved[:, None], np.nan, sites.offsets)
-    usual = _usual(heights, sites, taken)
-    relative = heights / usual[sites.kind]
-    rim, cut = _rim(own, mask, sigma, spacing)
-    astray = _astray(offsets, sigma, spacing) & ~cut
-    at = _believed(sites, np.where((astray | cut)[:, None], np.nan, offsets), relative, sigma)
-    return Placed(at, own, offsets, astray, rim, cut, relative, usual, extra[~shoulders], between)
+    positions = np.asarray(positions, float).reshape(-1, 2)
+    field = lattice.distortion.field
+    start = field.at(lattice.origin)
+    # The field is known at places of the mean lattice.
+    mean = positions
+    for _ in range(_ROUNDS):
+        mean = positions - field.at(mean) + start
+    fractions = ((mean - lattice.origin) @ np.linalg.inv(lattice.cell))[field.covers(positions)]
+    found = _cell_sites(fractions % 1, lattice, spacing)
+    kind, expected = _expected(found, lattice)
+    # Columns at the image's edge may be seen inside while their site lies beyond it.
+    away = np.maximum(-0.5 - expected, expected - np.array(lattice.shape) + 0.5).max(axis=1)
+    kind, expected, away = (values[away < spacing] for values in (kind, expected, away))
+    half = 0.5 * _nearest_site(found, lattice, spacing)
+    local, column = expected, np.full(len(expected), -1)
+    for _ in range(_ROUNDS):
+        column = _one_to_one(local, positions, half[kind])
+        taken = np.flatnonzero(column >= 0)
+        if len(taken) <= _NEIGHBOURS:
+            break
+        local = expected + _local_offset(expected, taken, positions[column[taken]] - expected[taken])
+    offsets = np.full(local.shape, np.nan)
+    taken = column >= 0
+    offsets[taken] = positions[column[taken]] - local[taken]
+    member = np.zeros(len(expected), bool)
+    shown = away < 0
+    on_site = np.linalg.norm(offsets[shown], axis=1) < _ON_SITE * spacing
+    member[shown] = _in_crystal(expected[shown], expected[shown], kind[shown], on_site)
+    goes_on = np.flatnonzero(~shown)
+    goes_on = goes_on[_in_crystal(expected[goes_on], expected[shown], kind[shown], on_site)]
+    others = np.setdiff1d(np.arange(len(positions)), column[taken])
+    if len(others) and member.any():
+        distance, nearest = cKDTree(expected).query(positions[others])
+        others = others[member[nearest] & (distance < spacing)]
+        others = others[surrounded(positions[others], expected[member & taken], spacing, lattice.shape)]
+    return Sites(
+        found,
+        kind[member],
+        local[member],
+        column[member],
+        offsets[member],
+        others,
+        local[goes_on],
+        kind[goes_on],
+    )
 
 
-def on_image(at, shape):
-    """Whether columns lie on the image: at its edge a fit may end up beyond it.
+def surrounded(points, occupied, spacing, shape):
+    """Which points have columns on all sides, so that an empty site there is a vacancy and not the crystal's edge.
+
+    Parameters
+    ----------
+    points : numpy.ndarray, shape (N, 2)
+        (y, x), px.
+    occupied : numpy.ndarray, shape (M, 2)
+        Where columns are.
+    spacing : float
+        Distance of neighbouring columns, px. Columns within three and a half of it count.
+    shape : tuple of int
+        Height and width of the image, px; beyond it, the crystal is taken to go on.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (N,)
+        False where a sector of 150 degrees or more holds no column.
 
     Examples
     --------
-    >>> on_image(np.array([[-0.4, 3.0], [-0.6, 3.0]]), (8, 8)).tolist()
+    >>> row = np.column_stack([np.full(9, 50.0), 10.0 * np.arange(9)])
+    >>> block = np.concatenate([row + [dy, 0] for dy in (-20, -10, 10, 20)])
+    >>> surrounded(np.array([[50.0, 40.0], [85.0, 40.0]]), block, 10.0, (200, 200)).tolist()
     [True, False]
     """
-    return ((at >= -0.5) & (at <= np.array(shape) - 0.5)).all(axis=1)
-
-
-def _shoulders(extra, extra_heights, at, heights, sigma):
-    """Which columns on no site are but the shoulder of a peak so close that both have one maximum."""
-    if not len(at) or not len(extra):
-        return np.zeros(len(extra), bool)
-    distance, nearest = cKDTree(at).query(extra)
-    faint = extra_heights < _SHOULDER * heights[nearest]
-    return distance < np.where(faint, _BESIDE_HIGHER, _BESIDE_LIKE) * sigma
-
-
-def _usual(heights, sites, taken):
-    """Median height of each kind of site; infinite where no column tells."""
-    result = np.full(len(sites.fractions), np.inf)
-    for one in np.unique(sites.kind[taken & np.isfinite(heights)]):
-        result[one] = np.median(heights[taken & np.isfinite(heights) & (sites.kind == one)])
+    if not len(points) or not len(occupied):
+        return np.zeros(len(points), bool)
+    result = np.zeros(len(points), bool)
+    middles = (np.arange(_SECTORS) + 0.5) / _SECTORS * 2 * np.pi
+    directions = spacing * np.column_stack([np.sin(middles), np.cos(middles)])
+    for k, near in enumerate(cKDTree(occupied).query_ball_point(points, 3.5 * spacing)):
+        away = occupied[near] - points[k]
+        away = away[np.abs(away).max(axis=1) > 0.3 * spacing]
+        filled = ((points[k] + directions < 0) | (points[k] + directions > np.array(shape) - 1)).any(axis=1)
+        turn = np.arctan2(away[:, 0], away[:, 1]) / (2 * np.pi) % 1
+        filled[(turn * _SECTORS).astype(int) % _SECTORS] = True
+        runs = np.lib.stride_tricks.sliding_window_view(np.concatenate([filled, filled]), _EMPTY_RUN)
+        result[k] = runs.any(axis=1).all()
     return result
 
 
-def _believed(sites, offsets, relative, sigma):
-    """Where heights are fitted: a faint column's own place is uncertain, as noise over height, its site's is not."""
-    weight = np.clip(np.nan_to_num(relative) / _SURE, 0, 1) ** 2
-    squares = np.nan_to_num((offsets**2).sum(axis=1))
-    noise = _offset_noise(sites, relative, sigma)
-    weight *= np.clip(1 - 2 * noise**2 / np.maximum(squares, 1e-12), 0, 1)
-    return sites.positions + np.nan_to_num(weight[:, None] * offsets)
-
-
-def _offset_noise(sites, relative, sigma):
-    """Standard error of a fitted place along one axis: that of a Gaussian peak in white noise."""
-    noise = np.full(len(relative), np.inf)
-    for kind in np.unique(sites.kind):
-        members = (sites.kind == kind) & (sites.columns >= 0) & np.isfinite(relative)
-        if members.sum() >= _FEWEST:
-            sd = clipped_scatter(relative[members])[1]
-            noise[members] = np.sqrt(2) * sigma * sd / np.maximum(relative[members], 1e-3)
-    return noise
-
-
-def _astray(offsets, sigma, spacing):
-    """Columns so far off their sites that both places show by themselves."""
-    away = np.nan_to_num(np.linalg.norm(offsets, axis=1))
-    return away >= max(_APART * sigma, _FAR * spacing)
-
-
-def _rim(columns, mask, sigma, spacing):
-    """Along which edge each column is one of the outermost: 1 to 4, 0 for those farther inside; and which are cut.
-
-    The place of a peak of which edge or mask cut a twentieth is off by more than noise makes it: its background is a
-    guess. Of the outermost, neighbours beyond throw their tails into the fit, in one direction all along an edge.
-    """
-    area = np.pad(mask.astype(np.uint8), 1)
-    distance = cv2.distanceTransform(area, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] - 0.5
-    row, column = np.clip(np.rint(columns).astype(int), 0, np.array(mask.shape) - 1).T
-    away = np.hstack([columns + 0.5, np.array(mask.shape) - 0.5 - columns])
-    rim = np.where(away.min(axis=1) < _OUTERMOST * spacing, 1 + away.argmin(axis=1), 0)
-    return rim, np.minimum(distance[row, column], away.min(axis=1)) < _CUT * sigma
-
-
-def _near(points, others, reach):
-    """Which points have one of the others within reach."""
-    if not len(others) or not len(points):
-        return np.zeros(len(points), bool)
-    return np.isfinite(cKDTree(others).query(points, distance_upper_bound=reach)[0])
-
-
-_ROUNDS = 4  # of fits of the width, each of which changes it by a third at most
-_SETTLED = 0.03
-
-
-def site_scale(image, sites, sigma, spacing):
-    """Find the width of peaks on the sites of a crystal, and the distance of neighbouring sites.
-
-    Where columns hardly stand out of the noise, peaks fitted where each seems to be come out too narrow, and noise
-    taken for columns too close. At the sites, which the whole crystal tells, noise has nothing to choose.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (H, W), float32
-        Bright columns.
-    sites : stemlib.defects.sublattices.Sites
-    sigma, spacing : float
-        Standard deviation of the columns' peaks and distance of neighbours, px, to start from.
-
-    Returns
-    -------
-    sigma, spacing : float
-        As they were where there are fewer than two sites.
-
-    Examples
-    --------
-    >>> from stemlib.lattice.find import find_lattice
-    >>> from stemlib.defects.sublattices import assign_sites
-    >>> from stemlib.synthetic import crystal_image
-    >>> scene = crystal_image("square", (128, 128), spacing=10, seed=0)
-    >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 9.0)
-    >>> [round(value, 1) for value in site_scale(scene.image, sites, 1.5, 9.0)]
-    [2.2, 10.0]
-    """
-    if len(sites.positions) < 2:
-        return sigma, spacing
-    nearest = cKDTree(sites.positions).query(sites.positions, k=2)[0][:, 1]
-    spacing = float(np.median(nearest))
-    image = np.asarray(image, np.float64)
-    for _ in range(_ROUNDS):
-        before, sigma = sigma, fit_width(image, sites.positions, sigma, spacing)
-        if abs(sigma - before) <= _SETTLED * before:
+def _cell_sites(fractions, lattice, spacing):
+    """Places of the cell that enough cells have a column at."""
+    if not len(fractions):
+        return np.zeros((0, 2))
+    size = np.maximum(4, np.ceil(lattice.lengths / spacing * _NODES_PER_SPACING)).astype(int)
+    nodes = np.rint(fractions * size).astype(int) % size
+    density = np.zeros(size)
+    np.add.at(density, tuple(nodes.T), 1.0)
+    spread = _SPREAD * spacing * size / lattice.lengths
+    density = ndimage.gaussian_filter(density, spread, mode="wrap")
+    order = np.argsort(-density.ravel())
+    n_cells = len(lattice.points()[0])
+    found = np.zeros((0, 2))
+    for flat in order:
+        if density.ravel()[flat] < 0.1 * density.max():
             break
-    return sigma, spacing
+        place = np.array(np.unravel_index(flat, size)) / size
+        if len(found) and _wrapped(place - found, lattice.cell).min() < _APART * spacing:
+            continue
+        for _ in range(2):
+            away = (fractions - place + 0.5) % 1 - 0.5
+            near = np.linalg.norm(away @ lattice.cell, axis=1) < 0.3 * spacing
+            place = place + np.median(away[near], axis=0) if near.any() else place
+        if near.sum() >= _LEAST_OCCUPIED * n_cells:
+            found = np.vstack([found, place % 1])
+    return found
+
+
+def _wrapped(differences, cell):
+    """Distance to the nearest image of a place in the cell, px."""
+    images = np.mgrid[-1:2, -1:2].reshape(2, -1).T
+    differences = (differences + 0.5) % 1 - 0.5
+    return np.linalg.norm((differences[..., None, :] + images) @ cell, axis=-1).min(axis=-1)
+
+
+def _nearest_site(fractions, lattice, spacing):
+    """Distance of each site to the nearest one, its own repetitions included, px."""
+    images = np.mgrid[-2:3, -2:3].reshape(2, -1).T
+    own = np.linalg.norm(images[np.abs(images).sum(axis=1) > 0] @ lattice.cell, axis=1).min()
+    apart = _wrapped(fractions[:, None] - fractions, lattice.cell)
+    np.fill_diagonal(apart, own)
+    return np.minimum(apart.min(axis=1, initial=own), 1.5 * spacing)
+
+
+def _expected(fractions, lattice):
+    """All sites in and around the image: which of the cell, and where by lattice and measured distortion."""
+    cells = lattice.cells(margin=1)
+    kind = np.tile(np.arange(len(fractions)), len(cells))
+    return kind, lattice.places((cells[:, None] + fractions).reshape(-1, 2))
+
+
+def _one_to_one(sites, columns, reach):
+    """The column on each site: of all pairs within reach, the closest first."""
+    result = np.full(len(sites), -1)
+    if not len(sites) or not len(columns):
+        return result
+    count = min(3, len(columns))
+    distance, nearest = cKDTree(columns).query(sites, k=np.arange(1, count + 1))
+    pairs = np.argsort(distance, axis=None, kind="stable")
+    used = np.zeros(len(columns), bool)
+    for site, rank in zip(*np.unravel_index(pairs, distance.shape), strict=True):
+        if distance[site, rank] > reach[site]:
+            continue
+        column = nearest[site, rank]
+        if result[site] < 0 and not used[column]:
+            result[site], used[column] = column, True
+    return result
+
+
+def _in_crystal(points, expected, kind, on_site):
+    """Which points lie in the crystal: around them, most sites of a kind have their column where it should be.
+
+    One kind will do: a phase that leaves the other sites empty has the same lattice.
+    """
+    result = np.zeros(len(points), bool)
+    for one in np.unique(kind):
+        members = np.flatnonzero(kind == one)
+        if len(members) > _NEIGHBOURS:
+            _, near = cKDTree(expected[members]).query(points, k=_NEIGHBOURS)
+            result |= on_site[members[near]].mean(axis=1) >= _LEAST_ORDERED
+    return result
+
+
+def _local_offset(sites, taken, offsets):
+    """Median offset of the nearest columns, but not of the one on the site itself."""
+    _, near = cKDTree(sites[taken]).query(sites, k=_NEIGHBOURS + 1)
+    values = offsets[near]
+    own = taken[near] == np.arange(len(sites))[:, None]
+    # Where the site is empty there is no own column: the farthest is left out.
+    own[~own.any(axis=1), -1] = True
+    values[own] = np.nan
+    return np.nanmedian(values, axis=1)

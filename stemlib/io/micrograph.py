@@ -10,7 +10,7 @@ import numpy as np
 from stemlib.io.grey import as_grey, to_uint8
 from stemlib.io.metadata import described
 
-__all__ = ["Micrograph", "as_micrograph", "check_mask", "read", "to_uint8"]
+__all__ = ["Micrograph", "as_micrograph", "check_mask", "check_positive", "read", "to_uint8"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,9 @@ class Micrograph:
 
     def __post_init__(self):
         object.__setattr__(self, "image", as_grey(self.image))
-        object.__setattr__(self, "pixel_size_nm", _checked_pixel_size(self.pixel_size_nm))
+        if self.pixel_size_nm is not None:
+            size = check_positive(self.pixel_size_nm, "pixel_size_nm", remedy="; None where it is unknown")
+            object.__setattr__(self, "pixel_size_nm", size)
 
     def __repr__(self):
         size = "pixel size unknown" if self.pixel_size_nm is None else f"{self.pixel_size_nm:g} nm per px"
@@ -196,6 +198,45 @@ def check_mask(mask, shape):
     return mask.copy()
 
 
+def check_positive(value, name, *, most=math.inf, remedy=""):
+    """Check a number that a caller gives.
+
+    Parameters
+    ----------
+    value : float
+    name : str
+        Of the argument.
+    most : float
+        The largest value that will do.
+    remedy : str
+        What would do, the end of an error's sentence.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        If `value` is no number.
+    ValueError
+        If it is not positive and finite, or more than `most`.
+
+    Examples
+    --------
+    >>> check_positive("0.5", "threshold", most=1)
+    0.5
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a number, not {value!r}{remedy}") from error
+    if not (0 < number <= most and math.isfinite(number)):
+        limit = f" and at most {most:g}" if math.isfinite(most) else ""
+        raise ValueError(f"{name}={value!r} must be positive{limit}{remedy}")
+    return number
+
+
 def _is_signal(image):
     # By the name of the class, so that arrays and pictures do not need HyperSpy loaded.
     return any(
@@ -221,15 +262,3 @@ def _from_signal(signal):
         data = np.stack([data[c] for c in "RGB" if c in data.dtype.names], axis=-1)
     trees = signal.metadata.as_dictionary(), signal.original_metadata.as_dictionary()
     return data, size, described(signal.metadata.General.title, *trees)
-
-
-def _checked_pixel_size(value):
-    if value is None:
-        return None
-    try:
-        size = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"pixel_size_nm must be a number of nm or None, not {value!r}") from error
-    if not (math.isfinite(size) and size > 0):
-        raise ValueError(f"pixel_size_nm={value!r} must be positive; None where it is unknown")
-    return size

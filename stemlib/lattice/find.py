@@ -8,7 +8,7 @@ import numpy as np
 from stemlib.fourier.geometric_phase import PhaseField
 from stemlib.io.micrograph import as_micrograph, check_mask
 from stemlib.lattice.refinement import FEWEST_FITTED, NoLatticeError, largest_grain, settle_cell
-from stemlib.lattice.unit_cell import reduce_cell
+from stemlib.lattice.unit_cell import cells_between, reduce_cell
 
 SMALLEST_SIDE = 32  # px
 _LEAST_SIGNIFICANCE = 10.0  # variance of the average cell over that of its standard error
@@ -148,22 +148,28 @@ class Lattice:
         positions : numpy.ndarray, shape (N, 2)
             (y, x), px. Distorted ones only where the crystal is.
         """
-        size = np.array(self.shape)
-        corners = np.array([[0, 0], [0, size[1]], [size[0], 0], size]) - self.origin
-        steps = corners @ np.linalg.inv(self.cell)
-        first, last = np.floor(steps.min(axis=0)).astype(int) - 1, np.ceil(steps.max(axis=0)).astype(int) + 1
-        indices = np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1].reshape(2, -1).T
-        positions = self.origin + indices @ self.cell
-        keep = np.ones(len(indices), bool)
+        indices = self.cells(margin=1)
+        mean = self.origin + indices @ self.cell
+        positions = self.places(indices) if distorted else mean
+        keep = ((positions >= -0.5) & (positions < np.array(self.shape) - 0.5)).all(axis=1)
         if distorted:
-            field = self.distortion.field
-            keep = field.covers(positions)
-            positions = positions + field.at(positions) - field.at(self.origin)
-        keep &= ((positions >= -0.5) & (positions < size - 0.5)).all(axis=1)
+            keep &= self.distortion.field.covers(mean)
         return indices[keep], positions[keep]
 
+    def cells(self, *, margin=0):
+        """How many a and b from `origin` the cells lie that may touch the image, and a margin: (N, 2), row by row."""
+        rim = 2.0 + np.abs(self.distortion.field.displacements).max()
+        high = np.array(self.shape) - 1 + rim
+        return cells_between(self.cell, self.origin, (-rim, -rim), high, margin=margin)
 
-def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False):
+    def places(self, steps):
+        """Where numbers of a and b from `origin`, whole or not, lie in the distorted image: of the same shape, px."""
+        points = self.origin + steps @ self.cell
+        field = self.distortion.field
+        return points + field.at(points) - field.at(self.origin)
+
+
+def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False, seed=0):
     """Find the two translations of the smallest cell that reproduces an atomic-resolution image.
 
     The reflections that stand out of the power spectrum give the lattice; geometric phases
@@ -182,6 +188,8 @@ def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False):
         True where to look.
     dark_columns : bool
         Whether columns are darker than what is between them. Only matters for `Lattice.origin`.
+    seed : int or numpy.random.Generator
+        Chooses the cells that are compared where there are very many.
 
     Returns
     -------
@@ -211,20 +219,20 @@ def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False):
     if np.ptp(image[mask]) == 0:
         raise ValueError("image is constant where mask is True, so nothing in it is periodic")
     try:
-        grain, samples, variance = _measured(image, mask)
+        grain, samples, variance = _measured(image, mask, seed)
     except NoLatticeError:
         raise ValueError(
             "image shows nothing that is periodic in two directions; a lattice needs about four cells across, "
             "columns at least 4 px apart, and a signal above the noise"
         ) from None
-    errors = np.sqrt(np.einsum("kj,ijl,kl->ki", grain.cell, variance, grain.cell))
     factor = grain.factor
     origin = (_origin(samples, grain.field, dark_columns) + 0.5) * factor - 0.5
     # Signs as in a reduced cell, and a no longer than b, which the last fit may have turned about.
-    cell, errors = _in_order(grain.cell * factor, errors * factor)
+    cell = reduce_cell(grain.cell)
+    errors = np.sqrt(np.einsum("kj,ijl,kl->ki", cell, variance, cell))
     return Lattice(
-        *cell,
-        *errors,
+        *(cell * factor),
+        *(errors * factor),
         origin,
         Distortion(grain.field.enlarged(factor)),
         grain.coverage(),
@@ -233,22 +241,14 @@ def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False):
     )
 
 
-def _measured(image, mask):
+def _measured(image, mask, seed):
     grain = largest_grain(image, mask)
-    samples, variance = settle_cell(grain)
+    samples, variance = settle_cell(grain, seed)
     if len(samples.cells) >= FEWEST_FITTED:
-        samples, variance = grain.fit(samples)
+        samples, variance = grain.fit(samples, seed)
     if samples.significance < _LEAST_SIGNIFICANCE:
         raise NoLatticeError
     return grain, samples, variance
-
-
-def _in_order(cell, errors):
-    """The reduced cell, and the errors of its translations."""
-    best = reduce_cell(cell)
-    steps = np.abs(np.rint(best @ np.linalg.inv(cell)))
-    # Mostly the same translations, perhaps in the other order; else sums of them.
-    return best, np.sqrt(steps @ errors**2)
 
 
 def _origin(samples, field, dark_columns):

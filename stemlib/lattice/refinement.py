@@ -7,7 +7,7 @@ from scipy import ndimage
 from stemlib.fourier.filters import even_contrast, flatten, reduced
 from stemlib.fourier.geometric_phase import NodeWaves, affine_part, measure_phases
 from stemlib.fourier.reflections import find_reflections
-from stemlib.lattice.cells import CellSamples, cell_displacements, fit_gradient
+from stemlib.lattice.cell_samples import CellSamples, cell_displacements, fit_gradient
 from stemlib.lattice.superstructure import larger_cell, smaller_cell
 from stemlib.lattice.unit_cell import find_cell
 
@@ -75,13 +75,14 @@ class Grain:
                 break
         return variance
 
-    def fit(self, samples):
+    def fit(self, samples, seed):
         """Fit the cell to all that its cells show, and return the variance of the mean displacement gradient.
 
         Parameters
         ----------
-        samples : stemlib.lattice.cells.CellSamples
+        samples : stemlib.lattice.cell_samples.CellSamples
             As `samples` returns them.
+        seed : int or numpy.random.Generator
 
         Raises
         ------
@@ -98,19 +99,19 @@ class Grain:
                 break
             self.cell = self.cell + self.cell @ gradient.T
             self.field = self.field.without(shift, gradient, centre)
-            samples = self.samples()
+            samples = self.samples(seed)
         return samples, variance
 
     def coverage(self):
         """Share of the image in which the grain is."""
         return float((self.field.weights > 0).mean())
 
-    def samples(self):
-        """The grain's cells, sampled."""
+    def samples(self, seed):
+        """The grain's cells, sampled; of very many, `seed` chooses."""
         sigma = 0.16 * self.scale
         smooth = cv2.GaussianBlur(self.flat, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
         smooth = ndimage.spline_filter(smooth, order=3, output=np.float32)
-        return CellSamples(smooth, self.weights > 0, self.cell, self.field, 1.25 * sigma)
+        return CellSamples(smooth, self.weights > 0, self.cell, self.field, 1.25 * sigma, seed)
 
     def unexplained(self, cell):
         """How many of the grain's reflections another cell does not explain."""
@@ -173,13 +174,14 @@ def largest_grain(image, mask):
     return best
 
 
-def settle_cell(grain):
+def settle_cell(grain, seed):
     """Take the smallest cell that no significant difference between places contradicts.
 
     Parameters
     ----------
     grain : Grain
         Its cell is replaced, and refined anew.
+    seed : int or numpy.random.Generator
 
     Raises
     ------
@@ -189,7 +191,7 @@ def settle_cell(grain):
     tried = []
     variance = grain.refine()
     for _ in range(6):
-        samples = grain.samples()
+        samples = grain.samples(seed)
         if len(samples.cells) < 2:
             raise NoLatticeError
         cell = larger_cell(samples)

@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 from scipy import stats
 
-from stemlib.lattice.cells import period
+from stemlib.lattice.cell_samples import period
 from stemlib.lattice.unit_cell import reduce_cell
 
-# Chance, per image, that noise alone is taken for a superstructure of two or three cells, or of four to six.
+# Probability, per image, that noise alone is taken for a superstructure of two or three cells, or of four to six.
 _FALSE_SHORT = 2e-3
 _FALSE_LONG = 1e-5
 _FEWEST_CELLS = 9  # of a superstructure
@@ -56,11 +56,11 @@ def larger_cell(samples):
     """A lattice with fewer points that the differences between cells need, or None."""
     found = []
     scatter = detrended(samples.cells, samples.values)
-    for longest, chance in ((3, _FALSE_SHORT), (6, _FALSE_LONG)):
+    for longest, accepted in ((3, _FALSE_SHORT), (6, _FALSE_LONG)):
         waves = [w for w in wave_vectors(longest) if longest <= 3 or period(w) > 3]
         for order in {period(w) for w in waves if len(samples.cells) >= _FEWEST_CELLS * period(w)}:
             same = [w for w in waves if period(w) == order]
-            limit = chance / len(waves)
+            limit = accepted / len(waves)
             found += significant_waves(samples.cells, *scatter, same, order, limit, samples.scan)
         # What needs two or three cells explains multiples of them as well.
         if found:
@@ -117,7 +117,7 @@ def significant_waves(cells, rest, freedom, waves, order, limit, scan):
     order : int
         After how many cells they repeat.
     limit : float
-        Chance of noise that is accepted for each wave.
+        Probability of noise that is accepted for each wave.
     scan : numpy.ndarray, shape (2, 2)
         Changes of a wave, in its units, by one cycle over the height and over the width of the image: shifts of
         scan lines, and shifts that all of them share, scatter waves along y or along x only, and much.
@@ -140,11 +140,11 @@ def significant_waves(cells, rest, freedom, waves, order, limit, scan):
     strengths = _powers(cells, rest, vectors) * degree
     found = []
     for wave, vector, strength in zip(waves, vectors, strengths, strict=True):
-        if _chance(strength / spread, degree, freedom).min() > limit:
+        if _p_values(strength / spread, degree, freedom).min() > limit:
             continue
         # Slow or diffuse changes of the crystal scatter more at long waves: compare with waves close by.
         around = _powers(cells, rest, _close_by(cells, vector)).mean(axis=0)
-        chance = _chance(strength / np.maximum(spread, around), degree, freedom)
+        p = _p_values(strength / np.maximum(spread, around), degree, freedom)
         for step in scan:
             lines = vector + _along_scan(step)
             if not len(lines):
@@ -155,8 +155,8 @@ def significant_waves(cells, rest, freedom, waves, order, limit, scan):
             streaked = stats.f.sf(
                 strength / degree / np.maximum(excess * spread, around), degree, 2 * len(lines)
             )
-            chance = np.where(excess > _STREAK, np.maximum(streaked, chance), chance)
-        if chance.min() <= limit:
+            p = np.where(excess > _STREAK, np.maximum(streaked, p), p)
+        if p.min() <= limit:
             found.append(wave)
     return found
 
@@ -183,7 +183,7 @@ def _powers(cells, rest, vectors):
     return (amplitudes.real**2 + amplitudes.imag**2) / len(cells)
 
 
-def _chance(ratio, degree, freedom):
+def _p_values(ratio, degree, freedom):
     """Probability that noise alone gives this power over variance: F test of the wave against what it leaves."""
     residual = np.maximum(freedom - ratio, 1e-3 * freedom) / max(freedom - degree, 1)
     return stats.f.sf(ratio / degree / residual, degree, max(freedom - degree, 1))

@@ -1,5 +1,6 @@
 """The lattice behind a list of reflections, and cells in standard form."""
 
+import cv2
 import numpy as np
 
 _SHORTEST = 3.5  # px; a translation that is shorter is none between columns
@@ -82,8 +83,10 @@ def find_cell(reflections, largest):
     if not len(candidates):
         return none
     best, best_score = None, 0.0
-    for candidate in _ranked(candidates, vectors, gains, reflections.resolution)[:12]:
-        for cell in _neighbours(candidate):
+    # The translations are still rough, so a reflection may lie off by more.
+    ranks = np.argsort(-_scores(candidates, vectors, gains, 1.5 * reflections.resolution))
+    for candidate in candidates[ranks[:12]]:
+        for cell in (candidate, *(c for index in (2, 3, 4) for c in related_cells(candidate, index))):
             if np.linalg.norm(cell[1]) > largest or np.linalg.norm(cell[0]) < _SHORTEST:
                 continue
             cell, score = _refine(cell, vectors, gains, reflections.resolution)
@@ -95,8 +98,8 @@ def find_cell(reflections, largest):
     return reduce_cell(best), explained
 
 
-def sublattices(cell, index):
-    """All lattices that hold one of `index` of the points of a lattice.
+def related_cells(cell, index):
+    """All lattices that hold one of `index` of the points of a lattice, and all that hold `index` times as many.
 
     Parameters
     ----------
@@ -106,40 +109,48 @@ def sublattices(cell, index):
     Returns
     -------
     list of numpy.ndarray, shape (2, 2)
-        A cell of each, reduced.
+        A cell of each, reduced; first those that hold fewer points.
 
     Examples
     --------
-    >>> len(sublattices(np.eye(2), 2)), len(sublattices(np.eye(2), 3))
-    (3, 4)
+    >>> [round(abs(float(np.linalg.det(c))), 2) for c in related_cells(2 * np.eye(2), 2)]
+    [8.0, 8.0, 8.0, 2.0, 2.0, 2.0]
     """
-    return [
+    larger = [
         reduce_cell(np.array([[n, k], [0, index // n]]) @ cell)
         for n in range(1, index + 1)
         if index % n == 0
         for k in range(index // n)
     ]
+    return larger + [reduce_cell(c / index) for c in larger]
 
 
-def superlattices(cell, index):
-    """All lattices of which a lattice holds one of `index` of the points.
+def cells_between(cell, origin, low, high, *, margin=0):
+    """Find the cells of a lattice that a rectangle touches.
 
     Parameters
     ----------
-    cell : array_like, shape (2, 2)
-    index : int
+    cell : numpy.ndarray, shape (2, 2)
+    origin, low, high : array_like, shape (2,)
+        (y, x) of a lattice point and of the rectangle's corners.
+    margin : int
+        Cells more on each side.
 
     Returns
     -------
-    list of numpy.ndarray, shape (2, 2)
-        A cell of each, reduced.
+    numpy.ndarray of int, shape (N, 2)
+        How many translations from the origin, row by row, of a parallelogram of cells around the rectangle.
 
     Examples
     --------
-    >>> [round(abs(float(np.linalg.det(c)))) for c in superlattices(2 * np.eye(2), 4)]
-    [1, 1, 1, 1, 1, 1, 1]
+    >>> cells_between(np.eye(2), (0, 0), (0, 0), (1, 2)).tolist()
+    [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
     """
-    return [reduce_cell(c / index) for c in sublattices(cell, index)]
+    corners = np.array([low, [low[0], high[1]], [high[0], low[1]], high]) - origin
+    steps = corners @ np.linalg.inv(cell)
+    first = np.floor(steps.min(axis=0)).astype(int) - margin
+    last = np.ceil(steps.max(axis=0)).astype(int) + margin
+    return np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1].reshape(2, -1).T
 
 
 def _translations(vectors, gains, largest):
@@ -153,14 +164,8 @@ def _translations(vectors, gains, largest):
     patterson = (rows @ columns).real / gains.sum()
     y, x = np.meshgrid(down, across, indexing="ij")
     far = (np.hypot(y, x) > max(0.8 / finest, _SHORTEST)) & (np.hypot(y, x) <= largest)
-    inner = patterson[1:-1, 1:-1]
-    is_peak = np.zeros_like(far)
-    is_peak[1:-1, 1:-1] = far[1:-1, 1:-1]
-    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        for sign in (1, -1):
-            rows_, columns_ = 1 + sign * dy, 1 + sign * dx
-            shifted = patterson[rows_ : rows_ + inner.shape[0], columns_ : columns_ + inner.shape[1]]
-            is_peak[1:-1, 1:-1] &= inner >= shifted
+    is_peak = far & (patterson == cv2.dilate(patterson, np.ones((3, 3), np.uint8)))
+    is_peak[-1] = is_peak[:, [0, -1]] = False
     # Translations along x lie on the first row, which has no neighbours above.
     first = patterson[0]
     around = np.maximum(np.maximum(first[2:], first[:-2]), patterson[1, 1:-1])
@@ -222,15 +227,6 @@ def _scores(cells, vectors, gains, resolution):
     reach = np.quantile(np.linalg.norm(vectors, axis=1), 0.9)
     points = 0.5 * np.pi * reach**2 * np.abs(np.linalg.det(cells))
     return (explained * gains).sum(axis=1) - _COST * points
-
-
-def _ranked(cells, vectors, gains, resolution):
-    # The translations are still rough, so a reflection may lie off by more.
-    return cells[np.argsort(-_scores(cells, vectors, gains, 1.5 * resolution))]
-
-
-def _neighbours(cell):
-    return [cell, *(c for n in (2, 3, 4) for c in (*sublattices(cell, n), *superlattices(cell, n)))]
 
 
 def _refine(cell, vectors, gains, resolution):

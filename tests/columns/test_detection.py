@@ -1,4 +1,4 @@
-"""Doubtful peaks are judged by what look-alikes foretell."""
+"""Doubtful peaks are judged by what similar neighbourhoods predict."""
 
 import numpy as np
 import pytest
@@ -23,8 +23,8 @@ def crystal(heights_of_second, extra=(), extra_heights=()):
 
 def there(image, peaks, likelihood, threshold=0.15):
     """Which of the peaks have a column after judging, and how many there are."""
-    places, chances, _ = judge_columns(image, peaks, likelihood, SPACING, threshold)
-    assert len(places) == len(chances)
+    places, likelihoods, _ = judge_columns(image, peaks, likelihood, SPACING, threshold)
+    assert len(places) == len(likelihoods)
     distance = np.linalg.norm(peaks[:, None] - places, axis=-1).min(axis=1)
     return distance < 2.0, len(places)
 
@@ -50,7 +50,7 @@ def test_noise_in_a_vacancy_is_dropped_and_as_high_a_faint_column_kept():
 
 
 @pytest.mark.parametrize(("height", "kept"), [(0.1, False), (0.75, True)])
-def test_height_counts_at_the_foretold_place(height, kept):
+def test_height_counts_at_the_predicted_place(height, kept):
     second = np.full(144, 0.4)
     second[[40, 70, 100]] = 0.4 * height
     image, places = crystal(second)
@@ -110,7 +110,7 @@ def test_a_displaced_column_is_kept_where_it_is():
     assert np.linalg.norm(places - moved, axis=1).min() < 0.7
 
 
-def test_a_peak_that_nothing_foretells_must_stand_out():
+def test_a_peak_that_nothing_predicts_must_stand_out():
     between = [[105.0, 115.0], [145.0, 155.0]]
     image, places = crystal(np.full(144, 0.4), between, [0.4, 0.08])
     found, _ = there(image, places, np.append(np.ones(288), [0.7, 0.7]))
@@ -136,33 +136,40 @@ def test_two_peaks_for_one_column_become_one():
     peaks[200] += [2.5, 0]
     likelihood = np.ones(289)
     likelihood[[200, 288]] = 0.4, 0.45
-    places, chances, _ = judge_columns(image, peaks, likelihood, SPACING, 0.15)
+    places, likelihoods, _ = judge_columns(image, peaks, likelihood, SPACING, 0.15)
     assert len(places) == 288
     # The likelier one stands for the column, whichever comes first.
-    assert sorted(chances)[0] == 0.45
+    assert sorted(likelihoods)[0] == 0.45
 
 
 def test_with_few_columns_the_network_decides():
     image = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
-    places, chances, _ = judge_columns(
+    places, likelihoods, _ = judge_columns(
         image, np.array([[5.0, 5], [15, 15], [30, 20]]), np.array([0.4, 0.8, 0.1]), SPACING, 0.15
     )
-    assert chances.tolist() == [0.8]
+    assert likelihoods.tolist() == [0.8]
     assert len(places) == 1
+
+
+def test_with_few_columns_a_probability_that_is_asked_for_holds():
+    image = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
+    peaks, likelihood = np.array([[5.0, 5], [15, 15], [30, 20]]), np.array([0.4, 0.8, 0.1])
+    _, kept, _ = judge_columns(image, peaks, likelihood, SPACING, 0.15, least_alone=0.15)
+    assert kept.tolist() == [0.4, 0.8]
 
 
 def test_noise_that_the_network_takes_for_columns_is_dropped():
     # So much of it that after judging too few are left to compare with.
     image = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
     peaks = np.mgrid[1:19, 1:19].reshape(2, -1).T * 10.0
-    places, chances, _ = judge_columns(image, peaks, np.tile([0.6, 0.3], 162), SPACING, 0.15)
+    places, likelihoods, _ = judge_columns(image, peaks, np.tile([0.6, 0.3], 162), SPACING, 0.15)
     assert len(places) < 20
-    assert len(chances) == len(places)
+    assert len(likelihoods) == len(places)
 
 
 def test_no_peaks_no_columns():
-    places, chances, _ = judge_columns(
+    places, likelihoods, _ = judge_columns(
         np.zeros((40, 40), np.float32), np.zeros((0, 2)), np.zeros(0), SPACING, 0.15
     )
     assert places.shape == (0, 2)
-    assert chances.shape == (0,)
+    assert likelihoods.shape == (0,)

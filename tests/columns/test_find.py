@@ -1,4 +1,4 @@
-"""Columns are found where they were drawn, at any scale, and vacancies stay vacancies."""
+"""Columns are found where they were simulated, at any scale, and vacancies stay vacancies."""
 
 from dataclasses import replace
 
@@ -270,6 +270,15 @@ def test_sixteen_pixels_are_enough_for_a_few_columns():
     columns = find_columns(scene.image, spacing=5)
     inner = scene.columns[scene.columns[["y", "x"]].apply(lambda c: c.between(2, 13)).all(axis=1)]
     assert found_share(inner, columns.table, 1.3) == 1
+
+
+def test_a_threshold_that_is_asked_for_holds_where_few_columns_are_likely():
+    image = crystal_image("square", (42, 42), spacing=10, recording=Recording(snr=1e4), seed=2).image
+    image = image + np.random.default_rng(2).normal(0, 1.3, image.shape)
+    usual, more, fewer = (find_columns(image, spacing=10, threshold=t).table for t in (None, 0.2, 0.9))
+    assert usual["probability"].min() >= 0.5
+    assert len(more) > len(usual) > len(fewer)
+    assert more["probability"].min() < 0.5
 
 
 def test_tiles_give_what_one_piece_gives(monkeypatch):

@@ -1,9 +1,9 @@
-"""Look-alikes foretell where a column should be, and how high."""
+"""Similar neighbourhoods predict where a column should be, and how high."""
 
 import numpy as np
 import pytest
 
-from stemlib.columns.self_similarity import foretell
+from stemlib.columns.self_similarity import predict_columns
 from stemlib.synthetic import render_columns
 
 SPACING = 10.0
@@ -17,50 +17,50 @@ def crystal(rng, weak=0.4):
     return render_columns(places, heights, (280, 280), 2.5), places, heights
 
 
-def test_vacancies_and_their_columns_are_foretold():
+def test_vacancies_and_their_columns_are_predicted():
     image, places, heights = crystal(np.random.default_rng(0))
     gone = np.array([70, 144 + 70])
     left = np.setdiff1d(np.arange(288), gone)
     image -= render_columns(places[gone], heights[gone], image.shape, 2.5)
     near = places[gone] + [[2.5, -1.0], [-2.0, 1.5]]
-    foretold = foretell(image, places[left], heights[left], np.ones(286), SPACING, near)
-    np.testing.assert_allclose(foretold.sites, places[gone], atol=0.6)
-    np.testing.assert_allclose(foretold.heights, [2.0, 0.4])
-    assert foretold.share.min() > 0.45
+    predicted = predict_columns(image, places[left], heights[left], np.ones(286), SPACING, near)
+    np.testing.assert_allclose(predicted.sites, places[gone], atol=0.6)
+    np.testing.assert_allclose(predicted.heights, [2.0, 0.4])
+    assert predicted.share.min() > 0.45
 
 
-def test_nothing_is_foretold_between_columns():
+def test_nothing_is_predicted_between_columns():
     image, places, heights = crystal(np.random.default_rng(1))
     middle = np.array([[105.0, 115.0]])
-    foretold = foretell(image, places, heights, np.ones(288), SPACING, middle)
-    assert foretold.share[0] == 0
-    assert np.isnan(foretold.heights[0])
-    assert np.isnan(foretold.likelihood[0])
+    predicted = predict_columns(image, places, heights, np.ones(288), SPACING, middle)
+    assert predicted.share[0] == 0
+    assert np.isnan(predicted.heights[0])
+    assert np.isnan(predicted.likelihood[0])
 
 
 def test_no_peak_speaks_for_itself():
     image, places, heights = crystal(np.random.default_rng(2))
     lone = np.vstack([places, [[105.0, 115.0]]])
     own = np.array([288])
-    foretold = foretell(image, lone, np.append(heights, 1), np.ones(289), SPACING, lone[own], own)
-    assert foretold.share[0] < 0.2
+    predicted = predict_columns(image, lone, np.append(heights, 1), np.ones(289), SPACING, lone[own], own)
+    assert predicted.share[0] < 0.2
 
 
 def test_probability_of_the_like_is_told():
     image, places, heights = crystal(np.random.default_rng(3))
     likelihood = np.repeat([1.0, 0.45], 144)
     asked = np.array([50, 200])
-    foretold = foretell(image, places, heights, likelihood, SPACING, places[asked], asked)
-    np.testing.assert_allclose(foretold.likelihood, [1.0, 0.45])
+    predicted = predict_columns(image, places, heights, likelihood, SPACING, places[asked], asked)
+    np.testing.assert_allclose(predicted.likelihood, [1.0, 0.45])
 
 
 def test_more_columns_than_opencv_takes_at_once(monkeypatch):
     image, places, heights = crystal(np.random.default_rng(4))
     asked = np.arange(0, 288, 3)
     arguments = image, places, heights, np.ones(288), SPACING, places[asked], asked
-    whole = foretell(*arguments)
+    whole = predict_columns(*arguments)
     monkeypatch.setattr("stemlib.columns.self_similarity._ROWS", 50)
-    pieces = foretell(*arguments)
+    pieces = predict_columns(*arguments)
     np.testing.assert_array_equal(pieces.sites, whole.sites)
     np.testing.assert_array_equal(pieces.heights, whole.heights)
 
@@ -68,5 +68,5 @@ def test_more_columns_than_opencv_takes_at_once(monkeypatch):
 @pytest.mark.parametrize("corner", [(0.0, 0.0), (279.0, 279.0)])
 def test_places_beyond_the_image_have_no_vote(corner):
     image, places, heights = crystal(np.random.default_rng(5))
-    foretold = foretell(image, places, heights, np.ones(288), SPACING, np.array([corner]))
-    assert 0 <= foretold.share[0] <= 1
+    predicted = predict_columns(image, places, heights, np.ones(288), SPACING, np.array([corner]))
+    assert 0 <= predicted.share[0] <= 1

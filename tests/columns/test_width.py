@@ -37,7 +37,7 @@ def test_width_stays_within_what_is_believed():
 @pytest.mark.parametrize("sigma", [1.3, 1.8])
 def test_width_does_not_follow_the_noise_that_places_follow(sigma):
     image, places = crystal(24, sigma, np.sqrt(np.pi) * sigma / 6)
-    fitted, *_, by_fit = fit_columns(image, places, 8.0)
+    fitted, _, by_fit = fit_columns(image, places, 8.0)
     assert abs(by_fit / sigma - 1) > 0.03
     assert fit_width(image, fitted, by_fit, 8.0) == pytest.approx(sigma, rel=0.06)
 
@@ -57,8 +57,15 @@ def test_columns_beyond_the_edge_do_not_matter():
     assert fit_width(image, inside, 1.7, 8.0) == pytest.approx(2.0, rel=0.02)
 
 
+@pytest.mark.parametrize("count", [2, 4, 9])
+def test_few_columns_have_a_width(count):
+    places = np.array([(y, x) for y in (10.0, 18.0, 26.0) for x in (10.0, 18.0, 26.0)])[:count]
+    image = render_columns(places, np.ones(count), (37, 37), 1.8).astype(np.float32)
+    assert fit_width(image, places, 2.3, 8.0) == pytest.approx(1.8, rel=0.03)
+
+
 def test_without_company_a_column_stands_for_itself():
     image, places = crystal(12, 1.8, 0.02)
-    # Nothing is where look-alikes foretell it: peaks at random places.
+    # Nothing is where similar neighbourhoods predict it: peaks at random places.
     astray = np.random.default_rng(4).uniform(8, 96, (60, 2))
     assert 0.12 * 8 <= fit_width(image, astray, 1.8, 8.0) <= 0.38 * 8

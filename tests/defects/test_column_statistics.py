@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from stemlib.defects.column_statistics import compare_columns, offset_chances
-from stemlib.defects.sublattices import assign_sites
+from stemlib.defects.column_statistics import compare_sites, offset_log_p
+from stemlib.defects.sites import assign_sites
 from stemlib.lattice.find import find_lattice
 from stemlib.synthetic import Crystal, PointDefects, Recording, crystal_image, named_crystal, render_columns
 
@@ -14,7 +14,7 @@ def compared(scene, image=None, positions=None, mask=None):
     positions = scene.columns[["y", "x"]].to_numpy() if positions is None else positions
     sites = assign_sites(positions, find_lattice(scene.image), scene.spacing)
     mask = np.ones(image.shape, bool) if mask is None else mask
-    return compare_columns(image, positions, sites, sigma=SIGMA, spacing=scene.spacing, mask=mask)
+    return compare_sites(image, positions, sites, sigma=SIGMA, spacing=scene.spacing, mask=mask)
 
 
 def flagged(table, n_tried, rate=0.5):
@@ -61,7 +61,7 @@ def test_slow_changes_of_thickness_are_normal():
     assert len(flagged(table, n_tried, 2.0)) <= 3
 
 
-def test_an_additional_column_is_flagged_and_a_noise_peak_is_not():
+def test_an_interstitial_column_is_flagged_and_a_noise_peak_is_not():
     scene = scene_of("square")
     columns = scene.columns[["y", "x"]].to_numpy()
     lattice = find_lattice(scene.image)
@@ -131,9 +131,7 @@ def test_columns_beyond_the_edge_do_not_change_those_at_it():
     positions = scene.columns[["y", "x"]].to_numpy()
     sites = assign_sites(positions, find_lattice(scene.image), scene.spacing)
     mask = np.ones(scene.image.shape, bool)
-    table, _ = compare_columns(
-        scene.image, positions, sites, sigma=0.27 * 11, spacing=scene.spacing, mask=mask
-    )
+    table, _ = compare_sites(scene.image, positions, sites, sigma=0.27 * 11, spacing=scene.spacing, mask=mask)
     faint = table[table["intensity"] < 0.6]
     edge = np.minimum(faint[["y", "x"]], 299 - faint[["y", "x"]]).min(axis=1)
     assert (edge < 5).sum() > 10
@@ -159,7 +157,7 @@ def test_a_faint_column_is_looked_for_at_its_site_and_a_bright_one_where_it_is()
     np.testing.assert_allclose(at, positions[moved], atol=0.3)
 
 
-def test_the_shoulder_of_a_column_is_no_additional_one():
+def test_the_shoulder_of_a_column_is_no_interstitial():
     scene = scene_of("square")
     positions = scene.columns[["y", "x"]].to_numpy()
     inner = np.flatnonzero(((positions > 40) & (positions < 200)).all(axis=1))[[30, 80]]
@@ -175,7 +173,7 @@ def test_more_columns_of_one_direction_make_it_likelier(monkeypatch):
     dim = np.arange(len(positions)) % 12 == 0
     image = scene.image + render_columns(positions[dim], np.full(dim.sum(), -0.35), scene.image.shape, SIGMA)
     weighted = compared(scene, image)[0].set_index("column")["log_p"]
-    monkeypatch.setattr("stemlib.defects.column_statistics.weighted_chances", lambda log_p, *_: log_p)
+    monkeypatch.setattr("stemlib.defects.column_statistics.weighted_p_values", lambda log_p, *_: log_p)
     plain = compared(scene, image)[0].set_index("column")["log_p"]
     judged = np.intersect1d(np.flatnonzero(dim), plain[plain < -3].index)
     assert len(judged) > 20
@@ -196,11 +194,11 @@ def judged(offsets, kind=None, relative=None, rim=None):
     kind = np.zeros(len(offsets), int) if kind is None else kind
     relative = np.ones(len(offsets)) if relative is None else relative
     rim = np.zeros(len(offsets), int) if rim is None else rim
-    return offset_chances(offsets, kind, relative, rim, 10.0)
+    return offset_log_p(offsets, kind, relative, rim, 10.0)
 
 
 @pytest.mark.parametrize("freedom", [6, 1000])
-def test_normal_offsets_are_as_rare_as_their_chances_say_long_tails_too(freedom):
+def test_normal_offsets_are_as_rare_as_their_p_values_say_long_tails_too(freedom):
     rng = np.random.default_rng(0)
     found = [judged(0.2 * rng.standard_t(freedom, (COUNT, 2))) for _ in range(6)]
     assert (np.concatenate(found) < np.log(1e-2)).mean() < 0.02
@@ -212,9 +210,9 @@ def test_displaced_columns_are_unlikely_each_among_its_own_kind():
     kind = np.arange(COUNT) % 2
     offsets = rng.normal(0, np.where(kind, 0.6, 0.15)[:, None], (COUNT, 2))
     offsets[[10, 11]] = 0.0, 1.5
-    chances = judged(offsets, kind)
-    assert chances[10] < np.log(1e-5)
-    assert chances[11] > np.log(1e-3)
+    log_p = judged(offsets, kind)
+    assert log_p[10] < np.log(1e-5)
+    assert log_p[11] > np.log(1e-3)
 
 
 def test_a_faint_column_may_lie_farther_off():
@@ -222,9 +220,9 @@ def test_a_faint_column_may_lie_farther_off():
     offsets, relative = rng.normal(0, 0.2, (COUNT, 2)), np.ones(COUNT)
     offsets[[4, 5]] = 0.0, 1.4
     relative[5] = 0.25
-    chances = judged(offsets, relative=relative)
-    assert chances[4] < np.log(1e-4)
-    assert chances[5] > np.log(1e-2)
+    log_p = judged(offsets, relative=relative)
+    assert log_p[4] < np.log(1e-4)
+    assert log_p[5] > np.log(1e-2)
 
 
 def test_the_outermost_columns_are_judged_among_themselves():
@@ -235,9 +233,9 @@ def test_the_outermost_columns_are_judged_among_themselves():
     offsets[:100] += [0.0, 2.0]
     offsets[100:200] *= 5
     offsets[7] += [2.0, 0.0]
-    chances = judged(offsets, rim=rim)
-    assert chances[7] < np.log(1e-4)
-    assert (np.delete(chances[:200], 7) < np.log(1e-3)).sum() <= 2
+    log_p = judged(offsets, rim=rim)
+    assert log_p[7] < np.log(1e-4)
+    assert (np.delete(log_p[:200], 7) < np.log(1e-3)).sum() <= 2
 
 
 def test_empty_sites_and_edges_of_a_few_are_not_judged():
@@ -245,7 +243,7 @@ def test_empty_sites_and_edges_of_a_few_are_not_judged():
     offsets, rim = rng.normal(0, 0.2, (COUNT, 2)), np.zeros(COUNT, int)
     offsets[:5], offsets[5:40] = 5.0, np.nan
     rim[:5] = 3
-    chances = judged(offsets, rim=rim)
-    assert (chances[:40] == 0).all()
-    assert (chances[40:] < 0).any()
+    log_p = judged(offsets, rim=rim)
+    assert (log_p[:40] == 0).all()
+    assert (log_p[40:] < 0).any()
     assert (judged(offsets[40:44]) == 0).all()

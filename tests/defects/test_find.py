@@ -1,4 +1,4 @@
-"""Defects that were drawn are found, none where none is, and wrong or hopeless input is told clearly."""
+"""Defects that were simulated are found, none where none is, and wrong or hopeless input is told clearly."""
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,12 @@ def at(table):
     return table[["y", "x"]].to_numpy(float)
 
 
-def drawn(scene):
+def simulated(scene):
     return np.vstack([at(scene.missing), at(scene.columns[scene.columns["displaced"] > 0])])
 
 
 def agreement(scene, defects):
-    truth, found = drawn(scene), at(defects.table)
+    truth, found = simulated(scene), at(defects.table)
     distance = np.linalg.norm(truth[:, None] - found, axis=-1)
     reach = 0.5 * scene.spacing
     return (distance.min(axis=1) < reach).mean(), (distance.min(axis=0) < reach).mean()
@@ -100,6 +100,10 @@ def test_the_same_seed_gives_the_same_and_brightness_does_not_matter(scene, defe
     again = find_defects(scene.image, pixel_size_nm=0.02)
     pd.testing.assert_frame_equal(again.table, defects.table)
     pd.testing.assert_frame_equal(again.columns, defects.columns)
+    # Noise is learnt at other places between columns.
+    other = find_defects(scene.image, seed=1)
+    assert (other.table["score"].iloc[:5].to_numpy() != defects.table["score"].iloc[:5].to_numpy()).any()
+    assert len(other.table) == pytest.approx(len(defects.table), abs=2)
     brighter = find_defects((scene.image * 4000 + 700).astype(np.uint16))
     recall, precision = agreement(scene, brighter)
     assert recall >= 0.95
@@ -112,7 +116,7 @@ def test_turned_and_dark_images_show_the_same_defects(scene, defects):
         (5 - scene.image, {"dark_columns": True}, lambda p: p),
     ):
         found = back(at(find_defects(image, **options).table))
-        distance = np.linalg.norm(drawn(scene)[:, None] - found, axis=-1)
+        distance = np.linalg.norm(simulated(scene)[:, None] - found, axis=-1)
         assert (distance.min(axis=1) < 5).mean() >= 0.95
 
 
@@ -121,7 +125,7 @@ def test_the_mask_hides_defects(scene, defects):
     mask[:, :128] = False
     hidden = find_defects(scene.image, mask=mask)
     assert (hidden.table["x"] > 126).all()
-    expected = (drawn(scene)[:, 1] > 140).sum()
+    expected = (simulated(scene)[:, 1] > 140).sum()
     assert len(hidden.table) >= 0.9 * expected
 
 

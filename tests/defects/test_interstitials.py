@@ -1,10 +1,10 @@
-"""A column on no site is additional where it stands alone, not where one stands in every cell or nothing at all."""
+"""A column on no site is an interstitial where it stands alone, not where every cell has one or nothing is at all."""
 
 import numpy as np
 
-from stemlib.columns.heights import fit_heights
-from stemlib.defects.interstitials import judge_additional, places_between
-from stemlib.defects.sublattices import assign_sites
+from stemlib.columns.heights import fit_heights, matched_filter
+from stemlib.defects.interstitials import judge_interstitials, places_between
+from stemlib.defects.sites import assign_sites
 from stemlib.lattice.find import find_lattice
 from stemlib.synthetic import Crystal, Recording, crystal_image, named_crystal, render_columns
 
@@ -17,23 +17,15 @@ def judged(scene, image, extra_positions):
     columns = bright[["y", "x"]].to_numpy()
     sites = assign_sites(columns, find_lattice(scene.image), SPACING)
     positions = np.vstack([columns, extra_positions])
-    extra = np.arange(len(columns), len(positions))
     taken = sites.columns >= 0
     at = sites.positions.copy()
     at[taken] = columns[sites.columns[taken]]
-    between = places_between(np.vstack([at, positions]), SPACING, image.shape)
+    between = places_between(np.vstack([at, positions]), SPACING, image.shape, 0)
     heights, _ = fit_heights(image, np.vstack([at, extra_positions, between]), SIGMA, SPACING)
-    n, m = len(at), len(extra)
-    return judge_additional(
-        image,
-        positions,
-        extra,
-        heights[n : n + m],
-        heights[n + m :],
-        sites,
-        (at, heights[:n]),
-        sigma=SIGMA,
-        spacing=SPACING,
+    at_sites, at_extra, background = np.split(heights, [len(at), len(at) + len(extra_positions)])
+    seen = matched_filter(image, at, at_sites, SIGMA, SPACING, SIGMA)
+    return judge_interstitials(
+        seen, extra_positions, at_extra, background, sites, sigma=SIGMA, spacing=SPACING
     )
 
 
@@ -59,14 +51,12 @@ def test_a_faint_column_of_every_cell_is_none_and_a_stronger_one_is():
 def test_nothing_is_judged_without_sites():
     scene = crystal_image("square", (60, 60), spacing=SPACING, seed=2)
     sites = assign_sites(np.zeros((0, 2)), find_lattice(scene.image), SPACING)
-    table, n_tried = judge_additional(
+    table, n_tried = judge_interstitials(
         scene.image,
         np.zeros((0, 2)),
-        np.zeros(0, int),
         np.zeros(0),
         np.zeros(20),
         sites,
-        (np.zeros((0, 2)), np.zeros(0)),
         sigma=SIGMA,
         spacing=SPACING,
     )
@@ -76,6 +66,9 @@ def test_nothing_is_judged_without_sites():
 def test_places_between_are_apart_from_columns_and_each_other():
     scene = crystal_image("square", (200, 200), spacing=SPACING, seed=3)
     columns = scene.columns[["y", "x"]].to_numpy()
-    places = places_between(columns, SPACING, scene.image.shape)
+    places = places_between(columns, SPACING, scene.image.shape, 0)
+    again, others = (places_between(columns, SPACING, scene.image.shape, seed) for seed in (0, 1))
+    assert np.array_equal(places, again)
+    assert not np.array_equal(places, others)
     assert len(places) > 30
     assert np.linalg.norm(places[:, None] - columns, axis=-1).min() > 0.45 * SPACING

@@ -1,7 +1,6 @@
 """Unit-cell windows are the same wherever they start; tapered windows are centred and fade out."""
 
 import numpy as np
-import pytest
 
 from stemlib.defects.patterson import patterson_descriptors
 from stemlib.defects.segments import tapered_segments, unit_cell_segments
@@ -111,18 +110,3 @@ def test_tapered_windows_fade_out_and_have_no_mean():
     assert np.abs(windows.sum(axis=(1, 2))).max() < 0.01
     assert np.abs(windows[:, [0, -1]]).max() < 0.1
     assert tapered_segments(image, np.zeros((0, 2)), 17).windows.shape == (0, 17, 17)
-
-
-@pytest.mark.parametrize("wrong", [{"cells": (0, 1)}, {"cells": 2}, {"steps": (1.5, 1)}, {"sampling": 0}])
-def test_wrong_numbers_are_refused(wrong):
-    lattice = lattice_of([(0.0, 10.0), (10.0, 0.0)], (140, 140))
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        unit_cell_segments(perfect(lattice), lattice, **wrong)
-
-
-def test_wrong_windows_are_refused():
-    image = np.zeros((40, 40), np.float32)
-    with pytest.raises(ValueError, match="side=-1"):
-        tapered_segments(image, [[20, 20]], -1)
-    with pytest.raises(ValueError, match="positions has shape"):
-        tapered_segments(image, [[20, 20, 1]], 10)

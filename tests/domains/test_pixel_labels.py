@@ -6,7 +6,7 @@ import pytest
 from stemlib.domains.crystals import strong_waves
 from stemlib.domains.pixel_labels import UNREACHED, LabelCompetition, decided
 from stemlib.domains.windows import cut_segments, working_image
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import Recording, crystal_image
 
 SHAPE = 250, 301
 COLUMNS = np.broadcast_to(np.arange(SHAPE[1]), SHAPE)
@@ -14,7 +14,9 @@ TRUTH = (COLUMNS > 150).astype(int)
 
 
 def crystal(turn):
-    return crystal_image("honeycomb", SHAPE, spacing=7, rotation_deg=turn, snr=30, seed=1).image
+    return crystal_image(
+        "honeycomb", SHAPE, spacing=7, rotation_deg=turn, recording=Recording(snr=30), seed=1
+    ).image
 
 
 @pytest.fixture(scope="module")

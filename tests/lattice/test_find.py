@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 import stemlib
-from stemlib.lattice.cells import fit_gradient
-from stemlib.lattice.unit_cell import reduce_cell, sublattices, superlattices
+from stemlib.lattice.cell_samples import fit_gradient
+from stemlib.lattice.refinement import settle_cell
+from stemlib.lattice.unit_cell import reduce_cell, related_cells
 from stemlib.synthetic import PointDefects, Recording, crystal_image, random_crystal, render_columns
 from stemlib.synthetic.crystals import Crystal, lattice_points, named_crystal
 
@@ -274,13 +275,41 @@ def test_reduction_finds_the_shortest_translations_of_any_cell():
         assert reduced[0] @ reduced[1] <= 1e-12
 
 
-def test_sublattices_and_superlattices_have_the_right_areas():
+def test_related_cells_have_the_right_areas():
     cell = np.array([[0, 3.0], [5, 1]])
-    for index in (2, 3, 4, 6):
-        areas = [abs(np.linalg.det(c)) for c in sublattices(cell, index)]
-        assert areas == pytest.approx([15 * index] * len(areas))
-        areas = [abs(np.linalg.det(c)) for c in superlattices(cell, index)]
-        assert areas == pytest.approx([15 / index] * len(areas))
+    for index, count in ((2, 3), (3, 4), (4, 7), (6, 12)):
+        areas = [abs(np.linalg.det(c)) for c in related_cells(cell, index)]
+        assert areas == pytest.approx([15 * index] * count + [15 / index] * count)
+
+
+def test_translations_that_are_reduced_at_last_have_the_errors_of_what_they_are(monkeypatch):
+    image = crystal_image(
+        "square", (200, 200), spacing=9, rotation_deg=11, recording=Recording(snr=8), seed=2
+    ).image
+    expected = stemlib.find_lattice(image)
+
+    def not_reduced(*arguments):
+        samples, variance = settle_cell(*arguments)
+        arguments[0].cell = np.array([[1, 0], [-2, 1]]) @ arguments[0].cell
+        return samples, variance
+
+    monkeypatch.setattr("stemlib.lattice.find.settle_cell", not_reduced)
+    lattice = stemlib.find_lattice(image)
+    assert lattice.cell == pytest.approx(expected.cell, abs=0.01)
+    # b is what was fitted plus 2 a: added as if they were independent, their errors would be sqrt(9) times as large.
+    assert lattice.length_errors == pytest.approx(expected.length_errors, rel=0.3)
+
+
+def test_the_seed_chooses_among_very_many_cells():
+    image = crystal_image(
+        "square", (420, 420), spacing=5, rotation_deg=12, recording=Recording(snr=4, jitter=0.2), seed=1
+    ).image
+    first, again, other = (stemlib.find_lattice(image, seed=seed).lengths for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert (first != other).any()
+    assert other == pytest.approx(first, abs=1e-3)
+    given = [stemlib.find_lattice(image, seed=np.random.default_rng(1)).lengths for _ in range(2)]
+    assert (given[0] == given[1]).all()
 
 
 def test_a_gradient_is_fitted_past_outliers():

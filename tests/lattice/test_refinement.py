@@ -73,10 +73,10 @@ def test_reflections_that_are_nowhere_in_phase_give_no_cell():
 def test_a_grain_with_few_cells_alike_is_refused():
     scene = crystal_image("square", (64, 64), spacing=10, recording=Recording(snr=1e3), seed=0)
     grain = largest_grain(scene.image, np.ones(scene.image.shape, bool))
-    samples = grain.samples()
+    samples = grain.samples(0)
     samples.cells, samples.values = samples.cells[:11], samples.values[:11]
     with pytest.raises(NoLatticeError):
-        grain.fit(samples)
+        grain.fit(samples, 0)
 
 
 @pytest.mark.parametrize(

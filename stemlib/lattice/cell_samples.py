@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from stemlib.lattice.unit_cell import cells_between
+
 _FEWEST_WHOLE = 30  # cells within the crystal; with fewer, those at its edge take part
 _MOST_SAMPLES = 250_000
 _DIVISOR = 6  # the sampling of a cell can be halved and cut in three
@@ -26,16 +28,18 @@ class CellSamples:
     field : stemlib.fourier.geometric_phase.PhaseField
     step : float
         Distance between samples, px.
+    seed : int or numpy.random.Generator
+        Chooses among very many cells.
     """
 
-    def __init__(self, smooth, usable, cell, field, step):
+    def __init__(self, smooth, usable, cell, field, step, seed):
         self.cell = cell
         self.scan = cell.T / np.array(smooth.shape)[:, None]
         self.grid = tuple(
             _DIVISOR * int(np.clip(np.ceil(np.linalg.norm(v) / (_DIVISOR * step)), 1, 8)) for v in cell
         )
         self.centre = (np.array(smooth.shape) - 1) / 2
-        cells = self._chosen(self._inside(smooth.shape, field))
+        cells = self._chosen(self._inside(smooth.shape, field), seed)
         places = np.stack(
             np.meshgrid(*(np.arange(n) / n for n in self.grid), indexing="ij"), axis=-1
         ).reshape(-1, 2)
@@ -91,10 +95,7 @@ class CellSamples:
     def _inside(self, shape, field):
         """Cells that lie on the image and in the crystal; those at its edge only where there are few."""
         size = np.array(shape)
-        corners = np.array([[0, 0], [0, size[1]], [size[0], 0], size]) - self.centre
-        steps = corners @ np.linalg.inv(self.cell)
-        first, last = np.floor(steps.min(axis=0)).astype(int), np.ceil(steps.max(axis=0)).astype(int)
-        cells = np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1].reshape(2, -1).T
+        cells = cells_between(self.cell, self.centre, (0, 0), size)
         middle = (cells + 0.5) @ self.cell + self.centre
         reach = np.abs(self.cell).sum(axis=0) / 2
         inside = ((middle >= reach) & (middle <= size - 1 - reach)).all(axis=1) & field.covers(middle)
@@ -103,12 +104,12 @@ class CellSamples:
         whole = field.covers(corners @ self.cell + self.centre).all(axis=1)
         return cells[whole] if whole.sum() >= _FEWEST_WHOLE else cells
 
-    def _chosen(self, cells):
+    def _chosen(self, cells, seed):
         """Of very many cells a random part, as all of the image tells more than one part of it."""
         most = max(64, _MOST_SAMPLES // (self.grid[0] * self.grid[1]))
         if len(cells) <= most:
             return cells
-        return cells[np.sort(np.random.default_rng(0).choice(len(cells), most, replace=False))]
+        return cells[np.sort(np.random.default_rng(seed).choice(len(cells), most, replace=False))]
 
 
 _OUTLYING = 5.0  # standard deviations from which on a cell's displacement does not count (Tukey's biweight)
@@ -122,7 +123,7 @@ def cell_displacements(samples):
 
     Parameters
     ----------
-    samples : stemlib.lattice.cells.CellSamples
+    samples : stemlib.lattice.cell_samples.CellSamples
 
     Returns
     -------
