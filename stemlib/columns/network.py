@@ -148,7 +148,7 @@ def _run(network, piece, device):
 
 
 def load_column_network(weights=None, device="auto"):
-    """Load the column network; a second call with the same file is free.
+    """Load the column network; a second call with the same file does not read it again.
 
     Parameters
     ----------

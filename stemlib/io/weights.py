@@ -1,5 +1,6 @@
 """What all networks share: the device they run on, and how their weight files are read."""
 
+import copy
 import functools
 import json
 from pathlib import Path
@@ -34,7 +35,7 @@ def choose_device(device):
 
 
 def load_weights(weights, shipped, maker, build, device):
-    """Load a network for inference; a second call with the same file is free.
+    """Load a network for inference; a second call with the same file does not read it again.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ def load_weights(weights, shipped, maker, build, device):
     Returns
     -------
     torch.nn.Module
+        The caller's own: training it, or changing its settings, changes no later call's.
 
     Raises
     ------
@@ -67,7 +69,9 @@ def load_weights(weights, shipped, maker, build, device):
             "or None for the shipped one"
         )
     stat = path.stat()
-    return _load(str(path), stat.st_mtime_ns, stat.st_size, maker, build, choose_device(device))
+    kept = _load(str(path), stat.st_mtime_ns, stat.st_size, maker, build, choose_device(device))
+    # What is kept stays here: a caller that trains what it gets would change the answers of every later call.
+    return copy.deepcopy(kept)
 
 
 @functools.lru_cache(maxsize=12)

@@ -232,7 +232,7 @@ def is_mirrored(refined: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def load_screening(weights: str | Path | None = None, device: str = "auto") -> ScreeningNetwork:
-    """Load the screening network for inference; a second call with the same file is free.
+    """Load the screening network for inference; a second call with the same file does not read it again.
 
     Parameters
     ----------

@@ -122,15 +122,6 @@ def test_threshold_of_the_file_is_the_default(weights):
     assert len(kept) == np.sum(scores >= 0.25) < len(scores)
 
 
-def test_weights_are_read_once_but_a_new_file_is_noticed(weights, tmp_path):
-    path = tmp_path / "w.safetensors"
-    path.write_bytes(weights.read_bytes())
-    first, _ = load_network(path)
-    assert load_network(path)[0] is first
-    write_weights(path, CentreNet((8, 8)), 0.6)
-    assert load_network(path)[1] == 0.6
-
-
 def test_missing_and_damaged_weights_are_named(weights, tmp_path):
     image = np.zeros((64, 64), np.uint8)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.safetensors"):
