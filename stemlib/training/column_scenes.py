@@ -20,7 +20,7 @@ _VISIBLE, _INVISIBLE = 3.5, 1.5
 
 
 def training_example(rng, size=128):
-    """Draw one image with what the network should answer.
+    """Simulate one image with what the network should answer.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def training_example(rng, size=128):
         "fine": rng.uniform(1.6, TOO_FINE),
         "nothing": rng.uniform(*SPACINGS),
     }[kind]
-    # Drawn finer or coarser than the network will see it, as images are resampled to the network's scale.
+    # Simulated finer or coarser than the network will see it, as images are resampled to the network's scale.
     factor = 1.0 if rng.random() < 0.4 else math.exp(rng.uniform(math.log(0.4), math.log(1.7)))
     side = math.ceil(size / factor)
     scene = _columns((side, side), spacing / factor, rng)
@@ -88,15 +88,13 @@ def _columns(shape, spacing, rng):
     moved = fate > 1 - rng.choice([0, 0.03, 0.15], p=[0.4, 0.4, 0.2])
     at = at + moved[:, None] * rng.normal(0, rng.uniform(0.05, 0.35) * spacing, at.shape)
     at = at + rng.normal(0, spacing * rng.choice([0.005, 0.03, 0.08], p=[0.6, 0.3, 0.1]), at.shape)
-    drawn = np.where(fate < share, 0, intensity)
-    drawn = np.where(
-        (fate >= share) & (fate < 1.5 * share), intensity * rng.uniform(0.15, 0.8, len(at)), drawn
-    )
+    faint = intensity * rng.uniform(0.15, 0.8, len(at))
+    intensity = np.select([fate < share, fate < 1.5 * share], [0, faint], intensity)
     if rng.random() < 0.2:
         extra = rng.uniform(-0.5, np.array(shape) - 0.5, (rng.integers(1, 6), 2))
         at = np.vstack([at, extra])
-        drawn = np.append(drawn, rng.uniform(0.2, 1.2, len(extra)))
-    return at[drawn > 0], drawn[drawn > 0]
+        intensity = np.append(intensity, rng.uniform(0.2, 1.2, len(extra)))
+    return at[intensity > 0], intensity[intensity > 0]
 
 
 def _crystal(shape, spacing, rng):
