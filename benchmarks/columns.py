@@ -6,34 +6,25 @@
 with the highest F1 against the very labels it is scored on, and so does Atomap its options, where it is installed for
 PYTHON. A method that is left out keeps the scores it has in the output file. Each match is one-to-one within a quarter
 of the labels' spacing, inside the polygon drawn on the image. Peak memory (read on Linux) is that of a fresh process
-that does nothing but find the columns of one image of 4096 x 4096 px. What drawn crystals say about vacancies and
+that does nothing but find the columns of one image of 4096 x 4096 px. What simulated crystals say about vacancies and
 displaced columns in strong noise is measured by `column_noise`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import re
-import subprocess
-import sys
 import time
-from importlib.metadata import version
-from pathlib import Path
 
 import column_noise
 import column_peers
-import cv2
-import numba
+import harness
 import numpy as np
+import skimage
 import torch
 
 import stemlib
 from stemlib import datasets
 from stemlib.agreement import column_spacing, match_columns, score_columns
-from stemlib.io.files import write_atomically
 
 METHODS = ["find_columns", "log", "atomap"]
 IMAGES = ("wse2-ti/adf1", "wse2-ti/adf2", "wse2-cr", "mose2-40kv", "ws2te2-edge")
@@ -79,7 +70,7 @@ def pooled(images: dict) -> dict:
 
 
 def speed_image(side: int) -> np.ndarray:
-    """Return a crystal of `side` x `side` px: one drawn piece, repeated."""
+    """Return a crystal of `side` x `side` px: one simulated piece, repeated."""
     from stemlib.synthetic import crystal_image
 
     piece = crystal_image("honeycomb", (512, 512), spacing=10.0, seed=0).image
@@ -88,16 +79,13 @@ def speed_image(side: int) -> np.ndarray:
 
 def seconds(threads: int, repeats: int) -> dict:
     """Return the median time to find the columns of 1024 x 1024 px, everything loaded."""
-    cv2.setNumThreads(threads)
-    torch.set_num_threads(threads)
-    numba.set_num_threads(threads)
+    harness.set_threads(threads)
     image = speed_image(1024)
     n_columns = len(stemlib.find_columns(image, device="cpu").table)
     times, processor = [], []
     for _ in range(repeats):
-        start, busy = time.perf_counter(), time.process_time()
-        stemlib.find_columns(image, device="cpu")
-        times.append(time.perf_counter() - start)
+        busy = time.process_time()
+        times.append(harness.timed(stemlib.find_columns, image, device="cpu")[1])
         processor.append(time.process_time() - busy)
     return {
         "threads": threads,
@@ -111,42 +99,23 @@ def seconds(threads: int, repeats: int) -> dict:
     }
 
 
-def print_peak() -> None:
-    """Find the columns of a 4096 x 4096 px image and print the process's peak memory in bytes."""
-    stemlib.find_columns(speed_image(4096), device="cpu")
-    # Unlike getrusage's, this peak does not count what the parent held before it started this process.
-    status = Path("/proc/self/status").read_text()
-    print(1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]))
-
-
-def peak_memory() -> int:
-    """Return the peak memory, bytes, of a process that finds the columns of one 4096 x 4096 px image."""
-    command = [sys.executable, __file__, "--print-peak"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[-1])
+def find_in_large_image() -> int:
+    """Find the columns of a 4096 x 4096 px image; return their number."""
+    return len(stemlib.find_columns(speed_image(4096), device="cpu").table)
 
 
 def main() -> None:
     """Measure, print and write what was found."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = harness.parser(__file__, __doc__)
     parser.add_argument("--atomap-python", help="an interpreter that has Atomap; left out where not given")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--noisy-scenes", type=int, default=160)
     parser.add_argument("--first-seed", type=int, default=1000, help="of the noisy scenes")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
-    parser.add_argument("--print-peak", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.print_peak:
-        print_peak()
-        return
-    before = json.loads(options.output.read_text()) if options.output.is_file() else {"images": {}}
-    result = {**before, "machine": f"{platform.system()} {platform.machine()}"}
-    result["torch"] = torch.__version__.split("+")[0]
-    result["scikit-image"] = version("scikit-image")
+    result = {"images": {}, **harness.read(options.output)}
+    result |= harness.environment(torch=torch, **{"scikit-image": skimage})
     for name in IMAGES:
         scores = result["images"].get(name, {}) | compare(name, options.methods, options.atomap_python)
         result["images"][name] = {method: scores[method] for method in METHODS if method in scores}
@@ -157,15 +126,15 @@ def main() -> None:
         print(
             f"{'all labels':13} {method:13} recall {score['recall']:.4f} precision {score['precision']:.4f}"
         )
-    write_atomically(options.output, json.dumps(result, indent=1) + "\n")
+    harness.write(options.output, result)
     if "find_columns" in options.methods:
         result["seconds_1024"] = [seconds(threads, options.repeats) for threads in options.threads]
-        result["peak_memory_bytes_4096"] = peak_memory()
+        result["peak_memory_bytes_4096"] = harness.in_fresh_process(find_in_large_image)[1]
         result["noise"] = {
             kind: column_noise.noise_scores(kind, options.noisy_scenes, options.first_seed)
             for kind in column_noise.KINDS
         }
-    write_atomically(options.output, json.dumps(result, indent=1) + "\n")
+    harness.write(options.output, result)
     for run in result.get("seconds_1024", []):
         print(f"1024 x 1024 px, {run['threads']} thread(s): {run['median_s']:.2f} s")
     if "peak_memory_bytes_4096" in result:

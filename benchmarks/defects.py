@@ -2,7 +2,7 @@
 
     python benchmarks/defects.py [--images 3] [--perfect 200] [--output benchmarks/defects.json]
 
-Every image is drawn from its seed; development saw none of the seeds used here. Defects count that a matched filter
+Every image is simulated from its seed; development saw none of the seeds used here. Defects count that a matched filter
 sees at a signal-to-noise ratio of 5 or more, and that lie farther from the image's edge than columns are displaced,
 for a column may have left across it; found ones match one to one within the shorter edge of the cell. The plain method
 is a one-class support vector machine of fixed nu over Patterson functions of fixed square windows of the raw image; its
@@ -10,18 +10,12 @@ threshold is also chosen afterwards, for the highest F1 against the very truth i
 an image are found once and used for all rates.
 """
 
-import argparse
 import itertools
-import json
 import os
-import platform
-import re
-import subprocess
-import sys
 import time
-from pathlib import Path
 from unittest import mock
 
+import harness
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
@@ -29,7 +23,6 @@ from scipy.stats import chi2, spearmanr
 from sklearn.decomposition import PCA
 from sklearn.svm import OneClassSVM
 
-import stemlib
 from stemlib.defects.find import find_columns, find_defects, find_lattice
 from stemlib.defects.one_class import one_class_scores
 from stemlib.defects.patterson import patterson_descriptors
@@ -46,7 +39,7 @@ PLAIN_WINDOW, PLAIN_STEP, PLAIN_NU = 32, 6, 0.05
 SEEDS = {"development": [77, 78, 79, 83, 6173, 8209, 9437], "reported": 10331}
 
 
-def draw_material(material, side, seed, defective, snr=None):
+def simulated_material(material, side, seed, defective, snr=None):
     """A published crystal at conditions drawn anew; with a hundredth of columns missing and displaced by 1 angstrom."""
     rng = np.random.default_rng([SEEDS["reported"], seed, MATERIALS.index(material)])
     defects = (
@@ -73,10 +66,10 @@ def draw_material(material, side, seed, defective, snr=None):
     )
 
 
-def draw_perfect(side, seed):
+def simulated_perfect(side, seed):
     """A perfect crystal: every other one published, the others simple, overlapping at small spacings, under a film."""
     if seed % 2:
-        return draw_material(MATERIALS[seed // 2 % len(MATERIALS)], side, 1000 + seed, False)
+        return simulated_material(MATERIALS[seed // 2 % len(MATERIALS)], side, 1000 + seed, False)
     rng = np.random.default_rng([SEEDS["reported"], seed])
     y, x = np.mgrid[:side, :side] / side
     slope, patch = rng.uniform(-0.3, 0.3, 2), rng.random(2)
@@ -173,7 +166,7 @@ def by_noise(n_images, side):
     for snr in STRONGEST_SNR:
         total = 0
         for material, seed in itertools.product(MATERIALS, range(n_images)):
-            scene = draw_material(material, side, 3000 + seed, True, snr)
+            scene = simulated_material(material, side, 3000 + seed, True, snr)
             reach = float(np.linalg.norm(scene.translations, axis=1).min())
             total = total + counts(scene, find_defects(scene.image).table[["y", "x"]].to_numpy(float), reach)
         result.append({"strongest_snr": snr} | summary(total))
@@ -217,7 +210,7 @@ def recognise(n_images, side):
     for crystal in MATERIALS:
         plain = []
         for seed in range(n_images):
-            scene = draw_material(crystal, side, seed, True)
+            scene = simulated_material(crystal, side, seed, True)
             reach = float(np.linalg.norm(scene.translations, axis=1).min())
             for name, found in zip(runs, found_once(scene.image, runs.values()), strict=True):
                 one = counts(scene, found.table[["y", "x"]].to_numpy(float), reach)
@@ -241,7 +234,7 @@ def calibrate(n_images, side):
     """False detections in perfect crystals, for each rate asked for."""
     numbers = {rate: [] for rate in RATES}
     for seed in range(n_images):
-        image = draw_perfect(side, seed).image
+        image = simulated_perfect(side, seed).image
         for rate, found in zip(RATES, found_once(image, [{"false_alarms": r} for r in RATES]), strict=True):
             numbers[rate].append(len(found.table))
         if seed % 10 == 9:
@@ -265,7 +258,7 @@ def agree(n_images, side):
     """How the machine of linear cost ranks and picks segments, against the exact one."""
     rows = []
     for seed in range(n_images):
-        scene = draw_material(MATERIALS[seed % len(MATERIALS)], side, 2000 + seed, True)
+        scene = simulated_material(MATERIALS[seed % len(MATERIALS)], side, 2000 + seed, True)
         lattice = find_lattice(scene.image)
         steps = np.maximum(1, np.rint(lattice.lengths / scene.spacing)).astype(int)
         cells = np.maximum(1, np.rint(3 * scene.spacing / lattice.lengths)).astype(int)
@@ -286,25 +279,20 @@ def agree(n_images, side):
 
 
 def measure_cost(side):
-    """Seconds and peak memory on one large image, after a first run that loads the network and compiles; printed."""
-    find_defects(draw_material("WSe2 monolayer", 192, 1, False).image)
-    image = draw_material("WSe2 monolayer", side, 9000, True).image
-    start, start_cpu = time.perf_counter(), time.process_time()
-    found = find_defects(image)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-    # Unlike getrusage's, this peak does not count what the parent held before it started this process.
-    peak = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
-    cost = {"side_px": side, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak}
+    """Seconds on one large image, after a first run that loads the network and compiles."""
+    find_defects(simulated_material("WSe2 monolayer", 192, 1, False).image)
+    image = simulated_material("WSe2 monolayer", side, 9000, True).image
+    start_cpu = time.process_time()
+    found, seconds = harness.timed(find_defects, image)
     # On a machine that others use too, only the processor's seconds tell.
-    cost["load_average"] = os.getloadavg()[0]
-    print(json.dumps(cost | {"columns": len(found.columns)}))
+    cost = {"side_px": side, "seconds": seconds, "cpu_seconds": time.process_time() - start_cpu}
+    return cost | {"load_average": os.getloadavg()[0], "columns": len(found.columns)}
 
 
 def cost(side):
     """Seconds and peak memory of a process of its own."""
-    command = [sys.executable, __file__, "--measure-cost", str(side)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    measured, peak = harness.in_fresh_process(measure_cost, side)
+    return measured | {"peak_bytes": peak}
 
 
 PARTS = {
@@ -318,28 +306,18 @@ PARTS = {
 
 def main():
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = harness.parser(__file__, __doc__)
     parser.add_argument("--images", type=int, default=3, help="with defects, per material")
     parser.add_argument("--perfect", type=int, default=200, help="perfect images")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--measure-cost", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
-    if options.measure_cost:
-        measure_cost(options.measure_cost)
-        return
-    before = json.loads(options.output.read_text(encoding="utf-8")) if options.output.is_file() else {}
-    result = {
-        "stemlib": stemlib.__version__,
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-        "seeds": SEEDS,
-        "least_snr": LEAST_SNR,
-        "displaced_nm": DISPLACED_NM,
-    } | {part: before[part] for part in PARTS if part in before}
+    before = harness.read(options.output)
+    result = harness.environment()
+    result |= {"seeds": SEEDS, "least_snr": LEAST_SNR, "displaced_nm": DISPLACED_NM}
+    result |= {part: before[part] for part in PARTS if part in before}
     for part in options.parts:
         result[part] = PARTS[part](options)
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        harness.write(options.output, result)
 
 
 if __name__ == "__main__":

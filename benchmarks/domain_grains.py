@@ -1,4 +1,4 @@
-"""Drawn grains for benchmarks/domains.py: a few degrees apart, many in one image, tetragonal ones, amorphous rims."""
+"""Simulated grains for domains.py: a few degrees apart, many in one image, tetragonal ones, amorphous rims."""
 
 import numpy as np
 from scipy.spatial import cKDTree

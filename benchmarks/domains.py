@@ -1,8 +1,8 @@
-"""Domains found in drawn and real images beside sliding Fourier transforms with NMF; single crystals; time and memory.
+"""Domains found in simulated and real images beside sliding Fourier transforms with NMF; time and memory.
 
     python benchmarks/domains.py [--images 3] [--single 50] [--output benchmarks/domains.json] [--only PART ...]
 
-Drawn images are of published crystals at stated conditions, each from its seed; real ones are those whose boundaries
+Simulated images are of published crystals at stated conditions, each from its seed; real ones those whose boundaries
 were drawn by eye. Accuracy is the share of pixels with the right label, best assignment, outside a band of one cell
 edge. The other method is that of AtomAI's SlidingFFTNMF (0.8.1), written from its description: windows an eighth of the
 image, a power of two from 32 to 128 px, a quarter apart, Hamming, logarithm of the magnitude, and non-negative matrix
@@ -12,17 +12,9 @@ stands beside both: of the factorization that knows the number, trivial with one
 default of four components, which runs where nobody knows it.
 """
 
-import argparse
-import json
-import os
-import platform
-import re
-import subprocess
-import sys
-import time
 import warnings
-from pathlib import Path
 
+import harness
 import numpy as np
 import pandas as pd
 from domain_grains import KINDS
@@ -47,7 +39,7 @@ SCENES = (
     "sphalerite-twin",
     "ordered-lamella",
 )
-FIRST_SEED = 400  # of the drawn scenes; no other use has seen these
+FIRST_SEED = 400  # of the simulated scenes; no other use has seen these
 # How the image of each scene was recorded: a particle lies on a film.
 CONDITIONS = {
     "zirconia-twin": {"support_nm": 3.0},
@@ -84,7 +76,7 @@ def sliding_fft_nmf(image, n_domains):
     return strongest[np.ix_(*nearest)]
 
 
-def drawn_cases(n_images):
+def simulated_cases(n_images):
     """Scenes with slow drift and some contamination."""
     for scene in SCENES:
         for seed in range(n_images):
@@ -112,13 +104,6 @@ def scored(case, labels, lines):
     return {"accuracy": accuracy, "boundary_px": None if distance is None else float(distance)}
 
 
-def timed(function, *arguments, **options):
-    """What a function returns, and the seconds it took."""
-    start = time.perf_counter()
-    result = function(*arguments, **options)
-    return result, time.perf_counter() - start
-
-
 def compared(case):
     """One image with all methods."""
     image = case.source.image
@@ -128,16 +113,16 @@ def compared(case):
         "drawing_error_px": case.drawing_error_px,
     }
     for name, options in OURS.items():
-        found, seconds = timed(stemlib.find_domains, image, **options)
+        found, seconds = harness.timed(stemlib.find_domains, image, **options)
         score = scored(case, found.labels, found.boundaries)
         result[name] = {"found": found.n_domains, **score, "seconds": seconds}
     vacuum = bool((case.labels < 0).any())
     tries = []
     for count in range(case.n_domains, case.n_domains + 1 + vacuum):
-        labels, seconds = timed(sliding_fft_nmf, image, count)
+        labels, seconds = harness.timed(sliding_fft_nmf, image, count)
         tries.append(scored(case, labels, boundary_lines(labels, 1.0)[0]) | {"seconds": seconds})
     result["sliding_fft_nmf"] = max(tries, key=lambda score: score["accuracy"])
-    result["sliding_fft_nmf"]["seconds_untold"] = timed(sliding_fft_nmf, image, UNTOLD)[1]
+    result["sliding_fft_nmf"]["seconds_untold"] = harness.timed(sliding_fft_nmf, image, UNTOLD)[1]
     told, untold = (f"{times_faster(result, key):.1f}" for key in ("seconds", "seconds_untold"))
     accuracies = {k: v["accuracy"] for k, v in result.items() if isinstance(v, dict)}
     print(case.name, accuracies, f"{told} times as fast, {untold} where the number is not told")
@@ -264,23 +249,21 @@ def grains(n_images):
 
 
 def measure_cost(side):
-    """Seconds and peak memory on one large image, after a first small one; printed."""
+    """Seconds on one large image, after a first small one."""
     image = domain_image("three-phases", (side, side), seed=0).image
     stemlib.find_domains(image[:256, :256])
-    found, seconds = timed(stemlib.find_domains, image)
-    peak = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
-    print(json.dumps({"side_px": side, "seconds": seconds, "peak_bytes": peak, "domains": found.n_domains}))
+    found, seconds = harness.timed(stemlib.find_domains, image)
+    return {"side_px": side, "seconds": seconds, "domains": found.n_domains}
 
 
 def cost(side):
-    """Seconds and peak memory, drawing of the image included, of a process of its own."""
-    command = [sys.executable, __file__, "--measure-cost", str(side)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    """Seconds and peak memory, simulation of the image included, of a process of its own."""
+    measured, peak = harness.in_fresh_process(measure_cost, side)
+    return measured | {"peak_bytes": peak}
 
 
 PARTS = {
-    "drawn": lambda options: compare(drawn_cases(options.images)),
+    "drawn": lambda options: compare(simulated_cases(options.images)),
     "real": lambda _: compare(real_cases()),
     "inversion_twins": lambda options: inversion(options.images),
     "faults": lambda options: faults(4 * options.images),
@@ -292,21 +275,15 @@ PARTS = {
 
 def main():
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = harness.parser(__file__, __doc__)
     parser.add_argument("--images", type=int, default=3, help="per scene")
     parser.add_argument("--single", type=int, default=50, help="single crystals")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="the rest is kept")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
-    parser.add_argument("--measure-cost", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.measure_cost:
-        measure_cost(options.measure_cost)
-        return
-    result = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
-    result |= {"stemlib": stemlib.__version__, "python": platform.python_version(), "cpus": os.cpu_count()}
+    result = harness.read(options.output) | harness.environment()
     for part in options.only:
         result[part] = PARTS[part](options)
-    options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    harness.write(options.output, result)
 
 
 if __name__ == "__main__":

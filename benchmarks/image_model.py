@@ -5,15 +5,12 @@
 
 abTEM (Madsen & Susi, Open Res. Europe 1, 24 (2021), https://doi.org/10.12688/openreseurope.13015.2) scans a supercell
 with random Mo and W at the conditions that `stemlib.synthetic.material_image` has by default, and single atoms for the
-cross-sections. The fast model draws the same columns; both images are periodic and without noise.
+cross-sections. The fast model simulates the same columns; both images are periodic and without noise.
 """
 
-import argparse
-import json
-import platform
 import time
-from pathlib import Path
 
+import harness
 import numpy as np
 from ase import Atoms
 from scipy.ndimage import gaussian_filter
@@ -97,8 +94,8 @@ def columns_of(atoms):
 def profiles(at, shape, sigma, tail):
     """Images of each column alone, periodic, of height 1 but for the tail: (N, H, W)."""
     copies = np.mgrid[-1:2, -1:2].reshape(2, -1).T * shape
-    drawn = np.array([render_columns(p + copies, np.ones(9), shape, sigma) for p in at])
-    return (1 - tail) * drawn + tail * gaussian_filter(drawn, (0, 2.5 * sigma, 2.5 * sigma), mode="wrap")
+    peaks = np.array([render_columns(p + copies, np.ones(9), shape, sigma) for p in at])
+    return (1 - tail) * peaks + tail * gaussian_filter(peaks, (0, 2.5 * sigma, 2.5 * sigma), mode="wrap")
 
 
 def compare(image, at, strength, tungsten):
@@ -145,9 +142,8 @@ def compare(image, at, strength, tungsten):
 
 def main():
     """Calculate, compare and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = harness.parser(__file__, __doc__)
     parser.add_argument("--phonons", type=int, default=8, help="frozen-phonon configurations")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     import abtem
 
@@ -161,8 +157,7 @@ def main():
     # Interpolation rounds the number of pixels.
     at *= np.array(image.shape) / (atoms.cell.lengths()[1::-1] / PIXEL)
     result = {
-        "abtem": abtem.__version__,
-        "python": platform.python_version(),
+        **harness.environment(abtem=abtem),
         "conditions": {
             "voltage_kv": VOLTAGE_KV,
             "convergence_mrad": CONVERGENCE_MRAD,
@@ -178,7 +173,7 @@ def main():
         "single_atoms": single_atoms(options.phonons),
         "seconds": time.perf_counter() - start,
     }
-    options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    harness.write(options.output, result)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,15 @@ threshold of Modules I and II is chosen accordingly: see `stemlib.training.left_
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 
 import cv2
+import harness
 import numpy as np
 from tqdm.auto import tqdm
 
 from stemlib import datasets, read
 from stemlib.agreement import match, pool
-from stemlib.io.files import write_atomically
 from stemlib.training.images import loops_of_teams
 
 AUTHORS = "fecral-loops/cascades_2018/trained_Cascade_Object_Detector.xml"
@@ -36,11 +34,7 @@ def authors_boxes(cascade: cv2.CascadeClassifier, image: np.ndarray) -> np.ndarr
 
 def main() -> None:
     """Measure, print and write what was found."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
-    options = parser.parse_args()
+    options = harness.parser(__file__, __doc__).parse_args()
     table = datasets.loop_images()
     names = [*datasets.image_set("training"), *datasets.image_set("validation")]
     cascade = cv2.CascadeClassifier(str(datasets.fetch(AUTHORS)))
@@ -67,7 +61,7 @@ def main() -> None:
         },
         "published, 28 test images, set A": PUBLISHED_TEST28,
     }
-    write_atomically(options.output, json.dumps(result, indent=1) + "\n")
+    harness.write(options.output, result)
     print(json.dumps(result, indent=1))
 
 

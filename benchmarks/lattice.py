@@ -11,25 +11,15 @@ process which does nothing but find one cell.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
-import re
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import cv2
+import harness
 import numpy as np
 
 from stemlib import find_lattice
-from stemlib.io.files import write_atomically
 from stemlib.lattice.unit_cell import reduce_cell
 from stemlib.synthetic import PointDefects, Recording, crystal_image, random_crystal
-
-PEAK = "import sys; from benchmarks.lattice import print_peak; print_peak(float(sys.argv[1]))"
 
 
 def random_scene(seed: int) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -96,13 +86,11 @@ def random_cells(count: int, first_seed: int) -> dict:
     rows, wrong = [], []
     for seed in range(first_seed, first_seed + count):
         image, truth, how = random_scene(seed)
-        start = time.perf_counter()
         try:
-            lattice = find_lattice(image)
+            lattice, seconds = harness.timed(find_lattice, image)
         except ValueError as error:
             wrong.append({"seed": seed, "found": str(error), **how})
             continue
-        seconds = time.perf_counter() - start
         right, length, angle = compare(lattice.cell, truth)
         if not right:
             times = abs(np.linalg.det(lattice.cell) / np.linalg.det(truth))
@@ -162,16 +150,11 @@ def seconds(side: int, spacing: float, repeats: int = 5) -> float:
     """Median time for an image of ``side x side`` px."""
     recording = Recording(jitter=0.2, drift=1.0)
     image = crystal_image("honeycomb", (side, side), spacing=spacing, recording=recording, seed=1).image
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        find_lattice(image)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+    return float(np.median([harness.timed(find_lattice, image)[1] for _ in range(repeats)]))
 
 
-def print_peak(spacing: float) -> None:
-    """Find the cell of a 4096 x 4096 px image and print the process's peak memory in bytes."""
+def find_in_large_image(spacing: float) -> None:
+    """Find the cell of a 4096 x 4096 px image."""
     spacing = 1024 / round(1024 / spacing)
     recording = Recording(snr=1000)
     tile = crystal_image("square", (1024, 1024), spacing=spacing, recording=recording, seed=1).image
@@ -179,39 +162,24 @@ def print_peak(spacing: float) -> None:
     # The tile's own noise repeats; this does not.
     image += 0.1 * np.random.default_rng(0).standard_normal(image.shape, dtype=np.float32)
     find_lattice(image)
-    # Unlike getrusage's, this peak does not count what the parent held before it started this process.
-    status = Path("/proc/self/status").read_text()
-    print(1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]))
-
-
-def peak_memory(spacing: float) -> int:
-    """Return the peak memory, bytes, of a process that finds the cell of one 4096 x 4096 px image."""
-    root = Path(__file__).resolve().parent.parent
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(spacing)], cwd=root, capture_output=True, text=True, check=True
-    )
-    return int(done.stdout.split()[-1])
 
 
 def main() -> None:
     """Measure, print and write what was found."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = harness.parser(__file__, __doc__)
     parser.add_argument("--crystals", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     result = {
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-        "opencv": cv2.__version__,
-        "numpy": np.__version__,
+        **harness.environment(opencv=cv2, numpy=np),
         "random_crystals": random_cells(options.crystals, options.first_seed),
         "shear_and_jitter": sheared_cells(),
         "seconds_1024": {f"spacing {s} px": seconds(1024, s) for s in (6.0, 20.0)},
-        "peak_memory_bytes_4096": {f"spacing {s} px": peak_memory(s) for s in (6.0, 40.0)},
+        "peak_memory_bytes_4096": {
+            f"spacing {s} px": harness.in_fresh_process(find_in_large_image, s)[1] for s in (6.0, 40.0)
+        },
     }
-    write_atomically(options.output, json.dumps(result, indent=1) + "\n")
+    harness.write(options.output, result)
     print(json.dumps(result, indent=1))
 
 

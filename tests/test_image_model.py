@@ -16,7 +16,10 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 def image_model():
     spec = importlib.util.spec_from_file_location("image_model", BENCHMARKS / "image_model.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        # As for a script, what lies beside it can be imported.
+        patch.syspath_prepend(BENCHMARKS)
+        spec.loader.exec_module(module)
     return module
 
 

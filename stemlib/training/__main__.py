@@ -1,4 +1,4 @@
-"""Train all weights anew, from loop images and drawn crystals: ``python -m stemlib.training --output FOLDER``."""
+"""Train all weights anew, from loop images and simulated crystals: ``python -m stemlib.training --output FOLDER``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import time
 from pathlib import Path
 
 from stemlib import datasets
+from stemlib.training.cards import Origin
 from stemlib.training.column_card import release_columns
 from stemlib.training.columns import train_columns
-from stemlib.training.fcn import train_fcn
-from stemlib.training.fcn_card import release_fcn
+from stemlib.training.fcn import release_fcn, train_fcn
 from stemlib.training.images import labelled_images
-from stemlib.training.modules import Settings, train_modules
+from stemlib.training.modules import train_modules
+from stemlib.training.optimisation import Run
 
 MODELS = ("columns", "modules", "fcn")
 # Every series is left out once; small ones together, to save time.
 TURNS = (("200kV",), ("g1-g2",), ("0501",), ("100kx",), ("70kx", "5401"), ("K713", "grid1", "2501"))
+DATA = "FeCrAl loop set, label set A with the enlargement of its boxes undone"
+SOURCE = "Li, Field & Morgan (2018), doi:10.1038/s41524-018-0093-8"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,59 +41,37 @@ def main(arguments: list[str] | None = None) -> None:
     command = (
         f"python -m stemlib.training --output FOLDER --seed {options.seed} --precision {options.precision}"
     )
+    run = Run(seed=options.seed, precision=options.precision, device=options.device, progress=True)
     models = options.model or MODELS
+    training, validation = datasets.image_set("training"), datasets.image_set("validation")
     if "columns" in models:
         started = time.monotonic()
-        network = train_columns(
-            seed=options.seed, precision=options.precision, device=options.device, progress=True
-        )
-        release_columns(
-            network,
-            options.output,
-            command=command,
-            seed=options.seed,
-            minutes=(time.monotonic() - started) / 60,
-            device=options.device,
-        )
+        network = train_columns(run=run)
+        origin = Origin(command, seed=run.seed, minutes=(time.monotonic() - started) / 60)
+        release_columns(network, options.output, origin=origin, device=run.device)
     if "modules" in models:
-        names = [*datasets.image_set("training"), *datasets.image_set("validation")]
         train_modules(
-            labelled_images(names),
+            labelled_images([*training, *validation]),
             options.output,
-            settings=Settings(precision=options.precision),
             turns=TURNS,
-            seed=options.seed,
-            device=options.device,
             command=command,
-            data=(
-                "FeCrAl loop set, label set A with the enlargement of its boxes undone, roles training and "
-                "validation of stemlib.datasets.loop_images; Li, Field & Morgan (2018), "
-                "doi:10.1038/s41524-018-0093-8"
-            ),
-            progress=True,
+            data=f"{DATA}, roles training and validation of stemlib.datasets.loop_images; {SOURCE}",
+            run=run,
         )
     if "fcn" in models:
         started = time.monotonic()
-        trained = train_fcn(
-            datasets.image_set("training"),
-            out_folder=options.output / "fcn",
-            seed=options.seed,
-            precision=options.precision,
-            device=options.device,
-        )
-        release_fcn(
-            trained,
-            datasets.image_set("validation"),
-            out_folder=options.output,
+        trained = train_fcn(training, out_folder=options.output / "fcn", run=run)
+        origin = Origin(
+            command,
+            data=f"{DATA}, class 0; {SOURCE}",
             split=(
                 "trained on the role training of stemlib.datasets.loop_images, threshold and scores from the role "
                 "validation (series 5401 and 2501)"
             ),
-            command=command,
-            seed=options.seed,
+            seed=run.seed,
             minutes=(time.monotonic() - started) / 60,
-            device=options.device,
         )
+        release_fcn(trained, validation, out_folder=options.output, origin=origin, device=run.device)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,19 @@
 """Choose the column network's threshold on held-back synthetic crystals, and write its weights with their card."""
 
 import copy
-import hashlib
-import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from stemlib.agreement import match_columns, score_columns
 from stemlib.columns.find import find_columns
-from stemlib.io.files import write_atomically
 from stemlib.synthetic import PointDefects, Recording, crystal_image, named_crystal, random_crystal
 from stemlib.synthetic.crystals import NAMES
+from stemlib.training.cards import write_card
 
-CLEAR = (
-    5.0  # signal-to-noise ratio of a matched filter from which on a missing column can be seen to be missing
-)
+CLEAR = 5.0  # signal-to-noise ratio of a matched filter from which on a vacancy can be seen
 _MOST_FILLED = 1 / 300  # of the vacancies that can be seen; users are promised 1 / 200
 _AS_GOOD = 0.001  # of F1
 _FLOOR = 0.15
@@ -70,7 +67,7 @@ def held_back_scene(seed):
     )
 
 
-def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300, device="auto"):
+def release_columns(network, out_folder, *, origin, n_scenes=300, device="auto"):
     """Choose the threshold, and write ``columns.safetensors`` with its card.
 
     The threshold is the lowest whose F1 is within 0.001 of the best among those that fill in at most 1 in 300 of the
@@ -82,12 +79,8 @@ def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300
     ----------
     network : stemlib.columns.network.ColumnNetwork
     out_folder : str or pathlib.Path
-    command : str
-        How this was called, for the card.
-    seed : int
-        The training's.
-    minutes : float
-        How long the training took.
+    origin : stemlib.training.cards.Origin
+        Command, seed and minutes of the training, for the card.
     n_scenes : int
         How many crystals are simulated.
     device : str
@@ -100,26 +93,24 @@ def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300
     folder, network = Path(out_folder), copy.deepcopy(network)
     network.settings["threshold"] = _FLOOR
     path = network.save(folder / "columns.safetensors")
-    answers = [_answer(held_back_scene(number), path, device) for number in range(n_scenes)]
+    scenes = [held_back_scene(number) for number in range(n_scenes)]
+    answers = [(scene, find_columns(scene.image, weights=path, device=device).table) for scene in scenes]
     curve = [_scores(answers, float(threshold)) for threshold in np.arange(_FLOOR, 0.81, 0.05).round(2)]
     chosen = choose(curve)
     network.settings["threshold"] = chosen["threshold"]
     path = network.save(path)
-    card = {
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    origin = replace(
+        origin,
+        data="random synthetic images alone (stemlib.training.column_scenes); no micrograph",
+        split=f"scores and threshold: {n_scenes} synthetic crystals of stemlib.training.column_card.held_back_scene",
+    )
+    content = {
         "what": "column network: image to probability of a column's centre",
-        "data": "random synthetic images alone (stemlib.training.column_scenes); no micrograph",
-        "split": f"scores and threshold: {n_scenes} synthetic crystals of stemlib.training.column_card.held_back_scene",
-        "seed": seed,
-        "command": command,
-        "minutes": round(minutes, 1),
         "weights": sum(parameter.numel() for parameter in network.parameters()),
         "validation": chosen,
         "curve": curve,
     }
-    text = json.dumps(card, indent=1, ensure_ascii=False)
-    return write_atomically(folder / "columns.json", text + "\n")
+    return write_card(path, origin, content)
 
 
 def choose(curve):
@@ -135,11 +126,6 @@ def choose(curve):
     honest = [scores for scores in curve if scores["filled"] <= _MOST_FILLED] or curve[-1:]
     best = max(scores["f1"] for scores in honest)
     return next(scores for scores in honest if scores["f1"] >= best - _AS_GOOD)
-
-
-def _answer(scene, weights, device):
-    columns = find_columns(scene.image, weights=weights, device=device)
-    return scene, columns.table
 
 
 def _inner(scene):

@@ -88,13 +88,13 @@ def _columns(shape, spacing, rng):
     moved = fate > 1 - rng.choice([0, 0.03, 0.15], p=[0.4, 0.4, 0.2])
     at = at + moved[:, None] * rng.normal(0, rng.uniform(0.05, 0.35) * spacing, at.shape)
     at = at + rng.normal(0, spacing * rng.choice([0.005, 0.03, 0.08], p=[0.6, 0.3, 0.1]), at.shape)
-    left = np.where(fate < share, 0, intensity)
-    left = np.where((fate >= share) & (fate < 1.5 * share), intensity * rng.uniform(0.15, 0.8, len(at)), left)
+    faint = intensity * rng.uniform(0.15, 0.8, len(at))
+    intensity = np.select([fate < share, fate < 1.5 * share], [0, faint], intensity)
     if rng.random() < 0.2:
         extra = rng.uniform(-0.5, np.array(shape) - 0.5, (rng.integers(1, 6), 2))
         at = np.vstack([at, extra])
-        left = np.append(left, rng.uniform(0.2, 1.2, len(extra)))
-    return at[left > 0], left[left > 0]
+        intensity = np.append(intensity, rng.uniform(0.2, 1.2, len(extra)))
+    return at[intensity > 0], intensity[intensity > 0]
 
 
 def _crystal(shape, spacing, rng):

@@ -8,6 +8,7 @@ from stemlib.loops.fcn import CELL, SIZE_UNIT, reduction
 CROP = 512  # frame px
 # A loop cut by the crop's edge is a loop if this share of its box is left; else nothing is asked there.
 _KEEP = 0.4
+_SCALES = (0.7, 1.4)  # between which the crops are scaled at random, even in the logarithm
 
 
 def frame_boxes(boxes, shape):
@@ -97,9 +98,9 @@ def _ask_nothing(targets, box):
     targets[6, top : bottom + 1, left : right + 1] = 0
 
 
-def _random_map(rng, shape, boxes, scales):
+def _random_map(rng, shape, boxes):
     """Matrix (2, 3) of a random crop: place, turn, mirroring, scale; and whether box sizes stay exact."""
-    scale = np.exp(rng.uniform(*np.log(scales)))
+    scale = np.exp(rng.uniform(*np.log(_SCALES)))
     tilted = rng.random() < 0.25
     angle = rng.uniform(0, 2 * np.pi) if tilted else rng.integers(4) * np.pi / 2
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -125,7 +126,7 @@ def _map_boxes(boxes, matrix):
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
-def draw_crop(frame, boxes, rng, scales=(0.7, 1.4), disputed=()):
+def draw_crop(frame, boxes, rng, disputed=()):
     """One augmented crop and its targets.
 
     Parameters
@@ -136,8 +137,6 @@ def draw_crop(frame, boxes, rng, scales=(0.7, 1.4), disputed=()):
         As `frame_boxes` gives them.
     rng : numpy.random.Generator
         Source of randomness.
-    scales : tuple of float
-        Smallest and largest factor to scale by.
     disputed : numpy.ndarray, (M, 4), float32
         Boxes that may or may not hold a loop, as `frame_boxes` gives them.
 
@@ -155,7 +154,7 @@ def draw_crop(frame, boxes, rng, scales=(0.7, 1.4), disputed=()):
     >>> crop.shape, targets.shape
     ((512, 512), (7, 128, 128))
     """
-    matrix, sure_size = _random_map(rng, frame.shape, boxes, scales)
+    matrix, sure_size = _random_map(rng, frame.shape, boxes)
     # OpenCV wants (x, y) and pixel centres at whole numbers.
     swapped = matrix[::-1, [1, 0, 2]].copy()
     swapped[:, 2] += 0.5 * swapped[:, :2].sum(axis=1) - 0.5

@@ -18,7 +18,7 @@ _OPEN_LOOP = 0  # class of sets B and C, and the only one of set A
 
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
-    """A micrograph at the scale at which Module I works, with what people marked in it.
+    """A micrograph at the scale at which Module I works, with what annotators marked in it.
 
     Parameters
     ----------
@@ -97,12 +97,46 @@ def labelled_images(names: Sequence[str]) -> list[LabelledImage]:
         labelled_image(
             name,
             table.loc[name, "series"],
-            to_uint8(read(datasets.fetch(table.loc[name, "path"])).image),
-            *loops_of_teams(name),
+            *read_example(name),
             group=f"{table.loc[name, 'group']:03d}",
         )
         for name in names
     ]
+
+
+def read_example(item):
+    """Image and boxes of one training or validation example.
+
+    Parameters
+    ----------
+    item : str or (numpy.ndarray (H, W) uint8, array_like (N, 4))
+        Name of an image of `stemlib.datasets.loop_images`, taken with label set A; or image and boxes
+        themselves.
+
+    Returns
+    -------
+    image : numpy.ndarray, (H, W), uint8
+    boxes : numpy.ndarray, (N, 4), float64
+        Top, left, bottom, right, px.
+    disputed : numpy.ndarray, (M, 4), float64, or None
+        As `loops_of_teams` returns them.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As `stemlib.datasets.fetch` and `stemlib.datasets.read_loop_labels`.
+
+    Examples
+    --------
+    >>> image, boxes, disputed = read_example((np.zeros((64, 64), np.uint8), []))
+    >>> boxes.shape
+    (0, 4)
+    """
+    if isinstance(item, str):
+        path = datasets.fetch(datasets.loop_images().loc[item, "path"])
+        return to_uint8(read(path).image), *loops_of_teams(item)
+    image, boxes = item
+    return image, np.asarray(boxes, dtype=np.float64).reshape(-1, 4), None
 
 
 def loops_of_teams(name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -141,3 +175,33 @@ def loops_of_teams(name: str) -> tuple[np.ndarray, np.ndarray | None]:
     labels = datasets.read_loop_labels(name, "B")
     theirs = labels.loc[labels["class"] == _OPEN_LOOP, COLUMNS].to_numpy(float)
     return loops, theirs[~match(loops, theirs, rule="published").is_true]
+
+
+def parts_of(images, *, n_parts=3):
+    """Divide every series into parts, images of one group together.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage
+    n_parts : int
+
+    Returns
+    -------
+    dict of str to set of str
+        The names of the images of each part.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> images = [SimpleNamespace(name=n, series="A", group=g) for n, g in ("ax", "bx", "cy", "dz")]
+    >>> [sorted(part) for part in parts_of(images, n_parts=2).values()]
+    [['a', 'b', 'd'], ['c']]
+    """
+    part_of = {}
+    for series in sorted({image.series for image in images}):
+        groups = sorted({image.group for image in images if image.series == series})
+        part_of |= {group: number % n_parts for number, group in enumerate(groups)}
+    return {
+        f"part {part + 1} of {n_parts}": {image.name for image in images if part_of[image.group] == part}
+        for part in range(n_parts)
+    }

@@ -1,4 +1,4 @@
-"""What models say of images that they had not seen: calibration, threshold and scores of Modules I and II."""
+"""What models say of images that they had not seen: calibration, threshold, scores and curves."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 
 from stemlib.agreement import Match, match, pool
 from stemlib.loops.boxes import suppress
 from stemlib.training.images import LabelledImage
+
+_LEAST = 0.05  # probability from which on the curves look
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,7 @@ def matches_of(
     return [
         match(
             unreduced(answer, answer.image.loops),
-            accepted_boxes(answer, slope, offset, threshold),
+            accepted(answer, slope, offset, threshold)[0],
             rule=rule,
             other=unreduced(answer, answer.image.disputed),
         )
@@ -57,10 +60,14 @@ def unreduced(answer: Answers, boxes: np.ndarray) -> np.ndarray:
     return (boxes + 0.5) * answer.image.factor - 0.5
 
 
-def accepted_boxes(answer: Answers, slope: float, offset: float, threshold: float) -> np.ndarray:
-    """Return the (N, 4) boxes that `find_loops` would report at a threshold, px of the unreduced image."""
+def accepted(answer: Answers, slope: float, offset: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (N, 4) boxes that `find_loops` would report at a threshold, px of the unreduced image.
+
+    Beside them their (N,) probabilities. Of several candidates on one loop only the best is ever reported.
+    """
     probability = 1 / (1 + np.exp(-(slope * answer.logits + offset)))
-    return unreduced(answer, answer.refined[suppress(answer.refined, probability, probability >= threshold)])
+    kept = suppress(answer.refined, probability, probability >= threshold)
+    return unreduced(answer, answer.refined[kept]), probability[kept]
 
 
 def calibrate(answers: Sequence[Answers]) -> tuple[float, float]:
@@ -70,7 +77,7 @@ def calibrate(answers: Sequence[Answers]) -> tuple[float, float]:
     """
     logits, labels = [], []
     for answer in trusted(answers):
-        # Of several candidates on one loop only the best is ever reported.
+        # As in `accepted`, only the best candidate on a loop counts.
         kept = suppress(answer.refined, answer.logits, np.ones(len(answer.logits), bool))
         logits.append(answer.logits[kept])
         matched = match(answer.image.loops, answer.refined[kept], other=answer.image.disputed)
@@ -99,8 +106,8 @@ def best_threshold(answers: Sequence[Answers], slope: float, offset: float) -> f
     answers = trusted(answers)
 
     def f1(threshold):
-        by_series = scores_by_series(answers, matches_of(answers, slope, offset, threshold), either=True)
-        return np.mean([scores["f1"] for scores in by_series.values()])
+        matches = matches_of(answers, slope, offset, threshold)
+        return all_scores(answers, matches, either=True)["mean_over_series"]["f1"]
 
     return float(max(np.arange(0.1, 0.9, 0.02).round(2), key=f1))
 
@@ -113,34 +120,170 @@ def validation_scores(
     By the published rule and, under ``one_to_one``, one to one, against the first team's labels alone. Under
     ``either_team`` what `best_threshold` looks at.
     """
-    result: dict[str, object] = {"threshold": threshold}
-    for rule in ("published", "one-to-one"):
-        part = _scores_of(answers, matches_of(answers, slope, offset, threshold, rule=rule), either=False)
-        result |= part if rule == "published" else {"one_to_one": part}
+    published, one_to_one = (
+        all_scores(answers, matches_of(answers, slope, offset, threshold, rule=rule), either=False)
+        for rule in ("published", "one-to-one")
+    )
     both = trusted(answers)
-    part = _scores_of(both, matches_of(both, slope, offset, threshold), either=True)
-    return result | {"either_team": {"n_images": len(both), **part}}
+    either = all_scores(both, matches_of(both, slope, offset, threshold), either=True)
+    either = {"n_images": len(both), **either}
+    return {"threshold": threshold, **published, "one_to_one": one_to_one, "either_team": either}
 
 
-def scores_by_series(answers, matches, *, either) -> dict[str, dict[str, float]]:
-    """Return recall, precision and F1 of each series, pooled over its images."""
-    pairs = list(zip(answers, matches, strict=True))
-    return {
-        series: _scores([matched for answer, matched in pairs if answer.image.series == series], either)
-        for series in sorted({answer.image.series for answer in answers})
+def all_scores(answers, matches, *, either) -> dict[str, object]:
+    """Return recall, precision and F1 pooled over all images, in the mean over the series, and of each series."""
+    series = [answer.image.series for answer in answers]
+    by_series = {
+        name: scores_of([m for m, its in zip(matches, series, strict=True) if its == name], either=either)
+        for name in sorted(set(series))
     }
+    pooled = scores_of(matches, either=either)
+    mean = {name: float(np.mean([scores[name] for scores in by_series.values()])) for name in pooled}
+    return {**pooled, "mean_over_series": mean, "by_series": by_series}
 
 
-def _scores_of(answers, matches, *, either):
-    scores, by_series = _scores(matches, either), scores_by_series(answers, matches, either=either)
-    mean = {name: float(np.mean([s[name] for s in by_series.values()])) for name in scores}
-    return {**scores, "mean_over_series": mean, "by_series": by_series}
-
-
-def _scores(matches, either) -> dict[str, float]:
+def scores_of(matches: Sequence[Match], *, either: bool) -> dict[str, float]:
     """Recall, precision and F1 of pooled matches, true for either team or for the first; 0 where nothing is found."""
     pooled = pool(matches)
     is_true = true_for_either(pooled) if either else pooled.is_true
     recall, precision = (float(hits.mean()) if len(hits) else 0.0 for hits in (pooled.is_found, is_true))
     f1 = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
     return {"recall": recall, "precision": precision, "f1": f1}
+
+
+def threshold_curve(truths, found, *, rule="published", disputed=None):
+    """Recall, precision and F1 against the threshold, counts pooled over images.
+
+    Parameters
+    ----------
+    truths : sequence of array_like, (N, 4)
+        Boxes of the truth, one array an image: top, left, bottom, right, px.
+    found : sequence of (boxes, scores)
+        What `stemlib.loops.fcn.detect_fcn` returned for each.
+    rule : {"published", "one-to-one"}
+        As `stemlib.agreement.match`.
+    disputed : sequence of array_like, (M, 4), optional
+        Boxes a detection on which is true as well, although nobody misses them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `threshold` (0.05 to 0.95), `n_found`, `recall`, `precision`, `f1`; ratios of nothing are 0.
+
+    Raises
+    ------
+    ValueError
+        If there are more images on one side than on the other, or the rule is unknown.
+
+    Examples
+    --------
+    >>> truths = [[[10, 10, 30, 30], [60, 60, 90, 90]]]
+    >>> found = [(np.array([[11.0, 11, 31, 31], [100, 10, 120, 30]]), np.array([0.8, 0.3]))]
+    >>> threshold_curve(truths, found).query("0.295 < threshold < 0.315")
+        threshold  n_found  recall  precision        f1
+    25       0.30        2     0.5        0.5  0.500000
+    26       0.31        1     0.5        1.0  0.666667
+    """
+    disputed = [None] * len(truths) if disputed is None else disputed
+    rows = []
+    for threshold in np.round(np.arange(5, 96) / 100, 2):
+        matches = [
+            match(truth, boxes[scores >= threshold], rule=rule, other=doubtful)
+            for truth, (boxes, scores), doubtful in zip(truths, found, disputed, strict=True)
+        ]
+        n_found = sum(len(matched.is_true) for matched in matches)
+        scores = scores_of(matches, either=True)
+        rows.append({"threshold": float(threshold), "n_found": n_found, **scores})
+    return pd.DataFrame(rows)
+
+
+def probability_curves(answers, slope, offset):
+    """Return what a card states of probabilities on image series that nothing had seen.
+
+    Parameters
+    ----------
+    answers : sequence of Answers
+        Of models that had not seen the images.
+    slope, offset : float
+        Of the calibration.
+
+    Returns
+    -------
+    dict
+        `curve_published`: `threshold`, `recall`, `precision`, `f1` and `n_found` in steps of 0.01, published
+        rule, first team's labels alone; `calibration`: see `calibration_bins`, from `trusted` images, loops of
+        either team.
+
+    Raises
+    ------
+    ValueError
+        If there are no answers.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> loops = np.array([[10.0, 10, 40, 40]])
+    >>> image = SimpleNamespace(loops=loops, disputed=loops[:0], second_opinion=False, factor=1)
+    >>> answer = SimpleNamespace(image=image, refined=loops, logits=np.array([2.0]))
+    >>> curves = probability_curves([answer], 1.0, 0.0)
+    >>> curves["curve_published"][0]["recall"], curves["calibration"][0]["n"]
+    (1.0, 1)
+    """
+    if not answers:
+        raise ValueError("answers is empty; give those of at least one image")
+    found = {id(answer): accepted(answer, slope, offset, _LEAST) for answer in answers}
+    truths = [unreduced(answer, answer.image.loops) for answer in answers]
+    said, true = [], []
+    for answer in trusted(answers):
+        boxes, probability = found[id(answer)]
+        loops, disputed = (unreduced(answer, b) for b in (answer.image.loops, answer.image.disputed))
+        said.append(probability)
+        true.append(true_for_either(match(loops, boxes, other=disputed)))
+    curve = threshold_curve(truths, found.values())
+    curve = curve[curve["n_found"] > 0]
+    return {
+        "curve_published": curve.to_dict("records"),
+        "calibration": calibration_bins(np.concatenate(said), np.concatenate(true)),
+    }
+
+
+def calibration_bins(probability, is_true, *, n_bins=10):
+    """Return how often candidates were loops, for each range of the probability that was said of them.
+
+    Parameters
+    ----------
+    probability : array_like of float, shape (N,)
+        Between 0 and 1.
+    is_true : array_like of bool, shape (N,)
+    n_bins : int
+        Ranges of equal width between 0 and 1.
+
+    Returns
+    -------
+    list of dict
+        `probability` (mean in the range), `fraction` (that were loops) and `n`, for ranges that hold any.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a probability is not between 0 and 1.
+
+    Examples
+    --------
+    >>> calibration_bins([0.2, 0.1, 0.9], [True, False, True], n_bins=2)[1]
+    {'probability': 0.9, 'fraction': 1.0, 'n': 1}
+    """
+    probability, is_true = np.asarray(probability, float), np.asarray(is_true, bool)
+    if probability.shape != is_true.shape or not ((probability >= 0) & (probability <= 1)).all():
+        raise ValueError(
+            f"probability has shape {probability.shape} and is_true {is_true.shape}; one shape, and 0 to 1, would do"
+        )
+    place = np.minimum((probability * n_bins).astype(int), n_bins - 1)
+    return [
+        {
+            "probability": float(probability[place == number].mean()),
+            "fraction": float(is_true[place == number].mean()),
+            "n": int((place == number).sum()),
+        }
+        for number in np.unique(place)
+    ]

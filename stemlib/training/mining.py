@@ -13,6 +13,7 @@ from stemlib.loops.cascade import grid_offsets, pattern, raw_windows
 
 _BATCH = 8  # images mined before the count is looked at
 _STEP = 2  # px; negatives are mined on a finer grid than the detector's
+_SCALE_FACTOR = 1.2  # of consecutive scales at which they are mined
 
 
 def positive_patches(images, squares, cascade, wanted, rng):
@@ -47,7 +48,7 @@ def _augmented_patch(image, square, window, rng):
     )
 
 
-def negative_patches(images, avoided, cascade, wanted, scale_factor, surviving, n_threads, rng):
+def negative_patches(images, avoided, cascade, wanted, surviving, n_threads, rng):
     """Return windows away from every avoided square that pass all stages so far, from mirrored and turned images."""
     order = rng.permutation(len(images))
     per_image = max(40, 2 * wanted // len(images))
@@ -55,9 +56,9 @@ def negative_patches(images, avoided, cascade, wanted, scale_factor, surviving, 
 
     def mine(i):
         # While nearly all windows pass, a wider stride finds enough of them.
-        expected = surviving * images[i].size / (_STEP**2 * (1 - scale_factor**-2))
+        expected = surviving * images[i].size / (_STEP**2 * (1 - _SCALE_FACTOR**-2))
         step = _STEP * max(1, int(np.sqrt(expected / (2 * per_image))))
-        return _false_windows(images[i], avoided[i], cascade, per_image, scale_factor, step, seeds[i])
+        return _false_windows(images[i], avoided[i], cascade, per_image, step, seeds[i])
 
     kept, count = [], 0
     with ThreadPoolExecutor(n_threads) as pool:
@@ -72,14 +73,14 @@ def negative_patches(images, avoided, cascade, wanted, scale_factor, surviving, 
     return found[rng.permutation(len(found))[:wanted]]
 
 
-def _false_windows(image, avoided, cascade, wanted, scale_factor, step, seed):
+def _false_windows(image, avoided, cascade, wanted, step, seed):
     rng = np.random.default_rng(seed)
     turns, mirror = rng.integers(4), rng.random() < 0.5
     turned = np.ascontiguousarray(np.rot90(image[:, ::-1] if mirror else image, turns))
     if cascade.n_stages == 0:
-        windows = _random_windows(turned.shape, cascade.window, scale_factor, 4 * wanted, rng)
+        windows = _random_windows(turned.shape, cascade.window, 4 * wanted, rng)
     else:
-        windows = raw_windows(cascade, turned, scale_factor=scale_factor, step=step)
+        windows = raw_windows(cascade, turned, scale_factor=_SCALE_FACTOR, step=step)
     windows = windows[rng.permutation(len(windows))[: 3 * wanted]]
     boxes = np.column_stack([windows[:, :2], windows[:, :2] + windows[:, 2:]]).astype(float) - 0.5
     turned_avoided = turned_boxes(avoided, image.shape, turns, mirror)
@@ -95,10 +96,10 @@ def _false_windows(image, avoided, cascade, wanted, scale_factor, step, seed):
     return patches[passes(cascade, patches)]
 
 
-def _random_windows(shape, window, scale_factor, number, rng):
-    n_scales = int(np.log(min(shape) / window) / np.log(scale_factor)) + 1
-    areas = scale_factor ** (-2.0 * np.arange(n_scales))
-    sides = np.rint(window * scale_factor ** rng.choice(n_scales, number, p=areas / areas.sum())).astype(int)
+def _random_windows(shape, window, number, rng):
+    n_scales = int(np.log(min(shape) / window) / np.log(_SCALE_FACTOR)) + 1
+    areas = _SCALE_FACTOR ** (-2.0 * np.arange(n_scales))
+    sides = np.rint(window * _SCALE_FACTOR ** rng.choice(n_scales, number, p=areas / areas.sum())).astype(int)
     sides = np.minimum(sides, min(shape))
     corners = [(rng.integers(shape[0] - s + 1), rng.integers(shape[1] - s + 1)) for s in sides]
     return np.column_stack([corners, sides, sides])

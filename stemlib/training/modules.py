@@ -6,13 +6,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 from stemlib.io.files import write_atomically
 from stemlib.loops.candidates import find_candidates
-from stemlib.loops.cascade import Cascade
 from stemlib.loops.cascade_xml import load_cascade, save_cascade
 from stemlib.loops.screening import (
     ScreeningNetwork,
@@ -21,36 +21,48 @@ from stemlib.loops.screening import (
     is_mirrored,
     network_answers,
 )
-from stemlib.training.cascade import train_cascade
-from stemlib.training.curves import probability_curves
-from stemlib.training.images import LabelledImage
-from stemlib.training.left_out import Answers, best_threshold, calibrate, validation_scores
+from stemlib.training.cards import Origin, write_card
+from stemlib.training.cascade import CascadeSettings, train_cascade
+from stemlib.training.images import LabelledImage, parts_of
+from stemlib.training.left_out import (
+    Answers,
+    best_threshold,
+    calibrate,
+    probability_curves,
+    validation_scores,
+)
+from stemlib.training.optimisation import Run
 from stemlib.training.screening import Samples, candidate_samples, train_screening
-from stemlib.training.turns import claim, minutes, named, note_minutes, parts_of
 
 logger = logging.getLogger(__name__)
 
 # Where the models of single turns stay, below the output folder.
 CASCADES, NETWORKS = Path("turns", "cascade"), Path("turns", "screening")
+_WHAT = {
+    "loop_cascade.xml": "Module I: cascade of multi-block local binary patterns",
+    "loop_screening.safetensors": "Module II: screening network, calibrated",
+}
+_SPLIT = (
+    "scores: every image series left out once; within_series, calibration and threshold: parts of every series left "
+    "out; the shipped weights are trained on all of them"
+)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What can be set of the training of Modules I and II; the shipped weights' are on their card."""
+class Settings(CascadeSettings):
+    """What can be set of the training of Modules I and II; the shipped weights' are on their card.
 
-    window: int = 24
-    n_stages: int = 10
-    hit_rate: float = 0.998
-    false_alarm_rate: float = 0.5
-    n_positives: int = 8000
-    n_negatives: int = 14000
-    features_per_round: int = 1500
+    Parameters
+    ----------
+    epochs : int
+        Of Module II.
+    """
+
     epochs: int = 26
-    precision: str = "float32"
 
     def of_module_one(self) -> dict[str, float]:
         """Return what a training of Module I depends on."""
-        return {name: value for name, value in vars(self).items() if name not in ("epochs", "precision")}
+        return {field.name: getattr(self, field.name) for field in fields(CascadeSettings)}
 
 
 def train_modules(
@@ -59,12 +71,9 @@ def train_modules(
     *,
     settings: Settings = Settings(),
     turns: Sequence[Sequence[str]] | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    n_threads: int = 2,
     command: str = "stemlib.training.modules.train_modules",
     data: str = "",
-    progress: bool = False,
+    run: Run = Run(),
 ) -> dict:
     """Train Modules I and II and write ``loop_cascade.xml``, ``loop_screening.safetensors`` and a card for each.
 
@@ -85,14 +94,9 @@ def train_modules(
     turns : sequence of sequences of str, optional
         Which series are left out together; by default each alone. Fewer turns take less time, and are if anything
         harder, since less is left to learn from.
-    seed : int
-        Seed of every random choice.
-    device : str
-        For Module II: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
     command, data : str
         How and on what this was called, for the cards.
-    progress : bool
-        Whether to show progress bars.
+    run : stemlib.training.optimisation.Run
 
     Returns
     -------
@@ -116,121 +120,131 @@ def train_modules(
     turns = [(name,) for name in series] if turns is None else [tuple(turn) for turn in turns]
     if len(turns) < 2 or sorted(name for turn in turns for name in turn) != series:
         raise ValueError(f"turns={turns} must be two at least and hold each of {series} once")
-    claim(folder / CASCADES, images, settings.of_module_one(), seed)
-    claim(folder / NETWORKS, images, vars(settings), seed)
+    stated = {**vars(settings), "precision": run.precision}
+    first = TurnFolder(folder / CASCADES, ".xml", images, settings.of_module_one(), run.seed)
+    second = TurnFolder(folder / NETWORKS, ".safetensors", images, stated, run.seed)
+    cascades = {}
+    for turn in [*turns, ()]:
+        chosen = [image for image in images if image.series not in turn]
+        path = first.model(_named(turn), partial(_train_cascade, chosen, settings, run))
+        cascades[turn] = load_cascade(path)
     turn_of = {name: turn for turn in turns for name in turn}
-    cascades = {
-        left_out: _cascade_of_turn(folder / CASCADES, images, left_out, settings, seed, n_threads, progress)
-        for left_out in [*turns, ()]
-    }
     found = [find_candidates(cascades[turn_of[image.series]], image.image)[0] for image in images]
     samples = [
         candidate_samples(image.image, boxes, image.loops, settings.window, image.disputed)
         for image, boxes in zip(images, found, strict=True)
     ]
 
-    def screening_without(name, left_out):
-        return _screening_without(
-            folder / NETWORKS, images, samples, name, left_out, settings, seed, device, progress
-        )
+    def network_without(name, left_out):
+        chosen = [part for image, part in zip(images, samples, strict=True) if image.name not in left_out]
+        path = second.model(name, partial(_train_screening, chosen, settings, run))
+        return ScreeningNetwork.load(path, run.device)
 
-    within, beyond = [], []
-    for answers, rounds in ((within, parts_of(images)), (beyond, _series_of(images, turns))):
-        for name, left_out in rounds.items():
-            network = screening_without(name, left_out)
-            answers += [
-                _answers(network, image, boxes)
-                for image, boxes in zip(images, found, strict=True)
-                if image.name in left_out
-            ]
+    def answers_of(rounds):
+        networks = {name: network_without(name, left_out) for name, left_out in rounds.items()}
+        return [
+            _answers(networks[name], image, boxes)
+            for name, left_out in rounds.items()
+            for image, boxes in zip(images, found, strict=True)
+            if image.name in left_out
+        ]
+
+    within = answers_of(parts_of(images))
+    beyond = answers_of({_named(t): {image.name for image in images if image.series in t} for t in turns})
     slope, offset = calibrate(within)
     threshold = best_threshold(within, slope, offset)
     validation = validation_scores(beyond, slope, offset, threshold)
     validation |= probability_curves(beyond, slope, offset)
     validation |= {"within_series": validation_scores(within, slope, offset, threshold)}
-    network = screening_without(named(()), set())
+    network = network_without(_named(()), set())
     network.settings.update(slope=slope, offset=offset, threshold=threshold)
-    save_cascade(
-        cascades[()],
-        folder / "loop_cascade.xml",
-        hit_rate=settings.hit_rate,
-        false_alarm_rate=settings.false_alarm_rate,
-    )
+    _save_cascade(cascades[()], folder / "loop_cascade.xml", settings)
     network.save(folder / "loop_screening.safetensors")
-    card = {
-        "data": data,
-        "split": "scores: every image series left out once; within_series, calibration and threshold: parts of every "
-        "series left out; the shipped weights are trained on all of them",
+    origin = Origin(command, data, _SPLIT, run.seed, first.minutes() + second.minutes())
+    content = {
         "turns": turns,
         "series": {name: sum(image.series == name for image in images) for name in series},
         "loops": int(sum(len(image.loops) for image in images)),
-        "seed": seed,
-        "command": command,
-        "settings": vars(settings),
-        "minutes": round(sum(sum(minutes(folder / part).values()) for part in (CASCADES, NETWORKS)), 1),
+        "settings": stated,
         "validation": validation,
     }
-    for name, what in (
-        ("loop_cascade.xml", "Module I: cascade of multi-block local binary patterns"),
-        ("loop_screening.safetensors", "Module II: screening network, calibrated"),
-    ):
-        _write_card(folder / name, {"what": what, **card})
+    for name, what in _WHAT.items():
+        write_card(folder / name, origin, {"what": what, **content})
     return validation
 
 
-def _write_card(path, card):
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    text = json.dumps({"file": path.name, "sha256": digest, **card}, indent=1, ensure_ascii=False)
-    write_atomically(path.with_suffix(".json"), text + "\n")
+class TurnFolder:
+    """Where the turns of one module lie, each a model that was trained without some of the images.
+
+    Models of another training are refused: they must not be taken for this one's.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    suffix : str
+        Of the models' files.
+    images : sequence of stemlib.training.images.LabelledImage
+    settings : dict
+        What that module's training depends on.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If the folder belongs to other images, settings or another seed.
+    """
+
+    def __init__(self, folder: Path, suffix: str, images: Sequence[LabelledImage], settings: dict, seed: int):
+        digest = hashlib.sha256(json.dumps([settings, seed]).encode())
+        for image in images:
+            digest.update(image.name.encode() + image.series.encode())
+            for array in (image.image, image.loops, image.disputed):
+                digest.update(array.tobytes())
+        path = folder / "training.txt"
+        if path.is_file() and path.read_text(encoding="utf-8") != digest.hexdigest():
+            raise ValueError(
+                f"{str(folder)!r} holds a training with other images, settings or seed; remove it or name another"
+            )
+        write_atomically(path, digest.hexdigest())
+        self._folder, self._suffix = folder, suffix
+
+    def model(self, left_out: str, train: Callable[[Path], object]) -> Path:
+        """Return the file of the model without something; where it is not there yet, `train` writes it."""
+        path = self._folder / f"without {left_out}{self._suffix}"
+        if not path.is_file():
+            logger.info("training %s", path)
+            started = time.monotonic()
+            train(path)
+            noted = {**self._minutes(), path.name: round((time.monotonic() - started) / 60, 2)}
+            write_atomically(self._folder / "minutes.json", json.dumps(noted, indent=1) + "\n")
+        return path
+
+    def minutes(self) -> float:
+        """Return what all turns took, in minutes, earlier calls into the same folder included."""
+        return sum(self._minutes().values())
+
+    def _minutes(self):
+        path = self._folder / "minutes.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _cascade_of_turn(folder, images, left_out, settings, seed, n_threads, progress) -> Cascade:
-    path = folder / f"without {named(left_out)}.xml"
-    if not path.is_file():
-        logger.info("training Module I without %s", named(left_out))
-        started = time.monotonic()
-        chosen = [image for image in images if image.series not in left_out]
-        cascade = train_cascade(
-            [image.image for image in chosen],
-            [image.loops for image in chosen],
-            disputed=[image.disputed for image in chosen],
-            window=settings.window,
-            n_stages=settings.n_stages,
-            hit_rate=settings.hit_rate,
-            false_alarm_rate=settings.false_alarm_rate,
-            n_positives=settings.n_positives,
-            n_negatives=settings.n_negatives,
-            features_per_round=settings.features_per_round,
-            n_threads=n_threads,
-            seed=seed,
-            progress=progress,
-        )
-        save_cascade(cascade, path, hit_rate=settings.hit_rate, false_alarm_rate=settings.false_alarm_rate)
-        note_minutes(folder, path.name, started)
-    return load_cascade(path)
+def _named(left_out):
+    """How a turn is called in file names."""
+    return ", ".join(left_out) or "nothing"
 
 
-def _series_of(images, turns):
-    return {named(turn): {image.name for image in images if image.series in turn} for turn in turns}
+def _train_cascade(images, settings, run, path):
+    loops, disputed = [image.loops for image in images], [image.disputed for image in images]
+    images = [image.image for image in images]
+    _save_cascade(train_cascade(images, loops, disputed=disputed, settings=settings, run=run), path, settings)
 
 
-def _screening_without(folder, images, samples, name, left_out, settings, seed, device, progress):
-    path = folder / f"without {name}.safetensors"
-    if not path.is_file():
-        logger.info("training Module II without %s", name)
-        started = time.monotonic()
-        chosen = [s for image, s in zip(images, samples, strict=True) if image.name not in left_out]
-        network = train_screening(
-            Samples.join(chosen),
-            epochs=settings.epochs,
-            precision=settings.precision,
-            device=device,
-            seed=seed,
-            progress=progress,
-        )
-        network.save(path)
-        note_minutes(folder, path.name, started)
-    return ScreeningNetwork.load(path, device)
+def _save_cascade(cascade, path, settings):
+    save_cascade(cascade, path, hit_rate=settings.hit_rate, false_alarm_rate=settings.false_alarm_rate)
+
+
+def _train_screening(samples, settings, run, path):
+    train_screening(Samples.join(samples), epochs=settings.epochs, run=run).save(path)
 
 
 def _answers(network, image, boxes):

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from stemlib.io.weights import choose_device
 from stemlib.loops.boxes import overlap
 from stemlib.loops.candidates import detection_squares
 from stemlib.loops.screening import CROP, CROP_CONTEXT, ScreeningNetwork, crops, refinement_targets
+from stemlib.training.optimisation import Optimisation, Recipe, Run
 
+NEGATIVES_PER_LOOP = 4  # among the samples of one epoch
 _MARGIN = 1.5  # side of a stored sample over the side of a crop: room for shifts and zooms
 
 
@@ -52,7 +52,7 @@ def candidate_samples(
     window: int,
     disputed: np.ndarray | None = None,
 ) -> Samples:
-    """Label Module I's candidates of one image by the human's loops.
+    """Label Module I's candidates of one image by the annotators' loops.
 
     A candidate is a loop if it shares 0.4 of the union with the square that the detector should have answered, and
     something else below 0.25; what lies between teaches nothing and is left out, and so is what shares 0.25 or more
@@ -65,7 +65,7 @@ def candidate_samples(
     candidates : (N, 4) float
         Module I's boxes, px.
     loops : (M, 4) float
-        The human's boxes, px.
+        The annotators' boxes, px.
     window : int
         The cascade's window, px.
     disputed : (K, 4) float, optional
@@ -102,17 +102,32 @@ def _best_overlap(candidates, boxes, window):
     return shared.max(axis=1), shared.argmax(axis=1)
 
 
+def _loss(answers, labels, refinements):
+    loop = labels > 0
+    screening = functional.binary_cross_entropy_with_logits(answers[:, 0], labels)
+    if not loop.any():
+        return screening
+    return screening + 2 * functional.smooth_l1_loss(answers[loop, 1:], refinements[loop], beta=0.1)
+
+
+def _running_mean(mean, new, done):
+    # Over the last 200 steps, or the last tenth where there are fewer yet. As a tensor, the share has the weights' own
+    # precision, with which the shipped ones were made.
+    return mean + (new - mean) * max(1 / 200, 10 / (torch.tensor(done) + 10)) if done else new
+
+
+_RECIPE = Recipe(
+    loss=_loss,
+    peak_rate=3e-3,
+    rising=0.2,
+    weight_decay=0.02,
+    largest_gradient=5.0,
+    running_mean=_running_mean,
+)
+
+
 def train_screening(
-    samples: Samples,
-    *,
-    epochs: int = 16,
-    negatives_per_loop: float = 4.0,
-    batch: int = 128,
-    learning_rate: float = 3e-3,
-    precision: str = "float32",
-    device: str = "auto",
-    seed: int = 0,
-    progress: bool = False,
+    samples: Samples, *, epochs: int = 16, batch: int = 128, run: Run = Run()
 ) -> ScreeningNetwork:
     """Train the screening network; calibration and threshold are left at their neutral values.
 
@@ -121,21 +136,11 @@ def train_screening(
     samples : Samples
         Candidates found by a Module I that had not seen their images.
     epochs : int
-        Passes over all loops; each sees a fresh choice of the other candidates.
-    negatives_per_loop : float
-        How many other candidates a pass takes for each loop.
+        Passes over all loops; each sees a fresh choice of the other candidates, four for each loop.
     batch : int
         Samples per step.
-    learning_rate : float
-        The peak of a one-cycle schedule.
-    precision : {"float32", "bfloat16"}
-        Arithmetic of the layers; bfloat16 halves the time on GPUs and processors that know it.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-    seed : int
-        Seed of every random choice.
-    progress : bool
-        Whether to show a progress bar.
+    run : stemlib.training.optimisation.Run
+        Seed, precision, device and progress.
 
     Returns
     -------
@@ -144,7 +149,7 @@ def train_screening(
     Raises
     ------
     ValueError
-        If there is no loop, or nothing but loops, among the samples, or `precision` or `device` is no good.
+        If there is no loop, or nothing but loops, among the samples.
 
     Examples
     --------
@@ -165,53 +170,23 @@ def train_screening(
         raise ValueError(
             f"samples must hold loops and others, got {len(loops)} loops and {len(others)} others"
         )
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"precision={precision!r} must be 'float32' or 'bfloat16'")
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    device = choose_device(device)
-    network = ScreeningNetwork().to(device, memory_format=torch.channels_last).train()
-    taken = min(len(others), int(negatives_per_loop * len(loops)))
+    rng = np.random.default_rng(run.seed)
+    taken = min(len(others), NEGATIVES_PER_LOOP * len(loops))
     steps = epochs * -(-(len(loops) + taken) // batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.2)
-    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_running_mean, use_buffers=True)
-    bar = tqdm(total=steps, desc="screening", disable=not progress)
-    for _ in range(epochs):
-        chosen = rng.permutation(np.concatenate([loops, rng.choice(others, taken, replace=False)]))
-        for start in range(0, len(chosen), batch):
-            picks = chosen[start : start + batch]
-            if len(picks) < 2:  # batch normalisation needs two
-                schedule.step()
-                continue
-            patches, refinements = augment(samples.patches[picks], samples.refinements[picks], rng)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                answers = network(torch.from_numpy(patches[:, None]).to(device))
-            labels = torch.from_numpy(samples.labels[picks]).to(device)
-            loss = _loss(answers.float(), labels, torch.from_numpy(refinements).to(device))
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
-            schedule.step()
-            average.update_parameters(network)
-            bar.update()
-        bar.set_postfix(loss=f"{loss.item():.3f}")
-    bar.close()
-    return average.module.eval()
-
-
-def _running_mean(mean, new, n):
-    # Over the last 200 steps, or the last tenth where there are fewer yet.
-    return mean + (new - mean) * max(1 / 200, 10 / (n + 10))
-
-
-def _loss(answers, labels, refinements):
-    loop = labels > 0
-    screening = functional.binary_cross_entropy_with_logits(answers[:, 0], labels)
-    if not loop.any():
-        return screening
-    return screening + 2 * functional.smooth_l1_loss(answers[loop, 1:], refinements[loop], beta=0.1)
+    training = Optimisation(ScreeningNetwork, _RECIPE, steps, run)
+    with tqdm(total=steps, desc="screening", disable=not run.progress) as bar:
+        for _ in range(epochs):
+            chosen = rng.permutation(np.concatenate([loops, rng.choice(others, taken, replace=False)]))
+            for start in range(0, len(chosen), batch):
+                picks = chosen[start : start + batch]
+                if len(picks) < 2:  # batch normalisation needs two
+                    training.skip()
+                    continue
+                patches, refinements = augment(samples.patches[picks], samples.refinements[picks], rng)
+                loss = training.step(patches[:, None], samples.labels[picks], refinements)
+                bar.update()
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+    return training.mean
 
 
 def augment(

@@ -5,18 +5,30 @@ import pytest
 from stemlib.loops.cascade import raw_windows
 from stemlib.loops.cascade_xml import save_cascade
 from stemlib.synthetic import loop_micrograph
-from stemlib.training.cascade import all_features, train_cascade
+from stemlib.training.cascade import CascadeSettings, all_features, train_cascade
 from stemlib.training.mining import turned_boxes
+from stemlib.training.optimisation import Run
 
 EDGES = ["top", "left", "bottom", "right"]
-SMALL = {"n_stages": 4, "n_positives": 400, "n_negatives": 800, "features_per_round": 400, "n_threads": 1}
+SMALL = CascadeSettings(
+    n_stages=4,
+    hit_rate=0.997,
+    false_alarm_rate=0.4,
+    n_positives=400,
+    n_negatives=800,
+    features_per_round=400,
+)
 
 
 @pytest.fixture(scope="module")
 def trained():
     scenes = [loop_micrograph((384, 384), n_loops=12, seed=seed) for seed in range(4)]
     loops = [scene.loops[EDGES].to_numpy() for scene in scenes]
-    return train_cascade([scene.image for scene in scenes], loops, **SMALL), scenes, loops
+    return (
+        train_cascade([scene.image for scene in scenes], loops, settings=SMALL, run=Run(n_threads=1)),
+        scenes,
+        loops,
+    )
 
 
 def test_it_finds_loops_that_it_has_not_seen(trained):
@@ -33,10 +45,12 @@ def test_it_finds_loops_that_it_has_not_seen(trained):
 
 def test_the_same_seed_gives_the_same_cascade(trained):
     cascade, scenes, loops = trained
-    again = train_cascade([scene.image for scene in scenes], loops, **SMALL)
+    again = train_cascade([scene.image for scene in scenes], loops, settings=SMALL, run=Run(n_threads=1))
     assert np.array_equal(cascade.stump_features, again.stump_features)
     assert np.array_equal(cascade.stage_thresholds, again.stage_thresholds)
-    other = train_cascade([scene.image for scene in scenes], loops, **SMALL, seed=1)
+    other = train_cascade(
+        [scene.image for scene in scenes], loops, settings=SMALL, run=Run(seed=1, n_threads=1)
+    )
     assert not np.array_equal(cascade.stump_features[:5], other.stump_features[:5])
 
 
@@ -86,10 +100,13 @@ def test_negatives_keep_away_from_disputed_boxes():
         for y in range(4, 96, 4)
         for x in range(4, 96, 4)
     ]
-    settings = {"n_stages": 1, "n_positives": 50, "n_negatives": 50, "features_per_round": 50, "n_threads": 1}
-    assert train_cascade([scene.image], [boxes], **settings).n_stages == 1
+    settings = CascadeSettings(n_stages=1, n_positives=50, n_negatives=50, features_per_round=50)
+    assert train_cascade([scene.image], [boxes], settings=settings).n_stages == 1
     # Where no window is free of doubt, there are no negatives and nothing to learn.
-    assert train_cascade([scene.image], [boxes], disputed=[np.array(everywhere)], **settings).n_stages == 0
+    assert (
+        train_cascade([scene.image], [boxes], disputed=[np.array(everywhere)], settings=settings).n_stages
+        == 0
+    )
 
 
 def test_nothing_to_learn_from_is_an_error():

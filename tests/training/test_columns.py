@@ -9,9 +9,11 @@ import torch
 from stemlib.columns.network import PEAK_SIGMA, ColumnNetwork, standardised
 from stemlib.columns.spacing import find_spacing
 from stemlib.synthetic import Recording, crystal_image, render_columns
+from stemlib.training.cards import Origin
 from stemlib.training.column_card import CLEAR, choose, held_back_scene, release_columns
 from stemlib.training.column_scenes import training_example
 from stemlib.training.columns import train_columns
+from stemlib.training.optimisation import Run
 
 
 def test_scenes_are_what_the_network_wants():
@@ -40,7 +42,8 @@ def test_targets_lie_on_bright_spots():
 
 def test_training_depends_on_the_seed_alone():
     first, second = (
-        train_columns(steps=3, batch=2, size=48, widths=(4, 4, 4), device="cpu", seed=3) for _ in range(2)
+        train_columns(steps=3, batch=2, size=48, widths=(4, 4, 4), run=Run(seed=3, device="cpu"))
+        for _ in range(2)
     )
     for one, other in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other)
@@ -64,7 +67,7 @@ def plain_example(rng, size):
 def test_training_learns(monkeypatch):
     monkeypatch.setattr("stemlib.training.columns.training_example", plain_example)
     untrained, trained = (
-        train_columns(steps=steps, batch=4, size=48, widths=(6, 8, 8), device="cpu", seed=3)
+        train_columns(steps=steps, batch=4, size=48, widths=(6, 8, 8), run=Run(seed=3, device="cpu"))
         for steps in (1, 60)
     )
     image, target, _ = plain_example(np.random.default_rng(0), 96)
@@ -78,11 +81,6 @@ def test_training_learns(monkeypatch):
     assert contrast(trained) > 3
 
 
-def test_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match="precision='half' must be"):
-        train_columns(steps=1, precision="half")
-
-
 def test_held_back_scenes_have_clear_vacancies():
     scenes = [held_back_scene(seed) for seed in range(12)]
     assert sum(len(scene.missing) for scene in scenes) > 100
@@ -93,7 +91,7 @@ def test_held_back_scenes_have_clear_vacancies():
 
 def test_card_states_the_scores_of_the_weights_beside_it(tmp_path):
     network = ColumnNetwork.load(device="cpu")
-    path = release_columns(network, tmp_path, command="none", seed=0, minutes=1.25, n_scenes=4, device="cpu")
+    path = release_columns(network, tmp_path, origin=Origin("none", minutes=1.25), n_scenes=4, device="cpu")
     card = json.loads(path.read_text())
     assert card["validation"] in card["curve"]
     assert card["validation"]["f1"] > 0.9

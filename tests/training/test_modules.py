@@ -8,10 +8,10 @@ from stemlib import find_loops
 from stemlib.loops.cascade_xml import load_cascade
 from stemlib.loops.screening import ScreeningNetwork, crops, is_mirrored, network_answers
 from stemlib.synthetic import loop_micrograph
-from stemlib.training.images import labelled_image
+from stemlib.training.images import labelled_image, parts_of
 from stemlib.training.left_out import calibrate
 from stemlib.training.modules import Settings, train_modules
-from stemlib.training.turns import parts_of
+from stemlib.training.optimisation import Run
 
 EDGES = ["top", "left", "bottom", "right"]
 SMALL = Settings(n_stages=3, n_positives=300, n_negatives=600, features_per_round=300, epochs=8)
@@ -120,7 +120,7 @@ def test_a_training_cut_off_goes_on_where_it_stopped(trained, images, monkeypatc
 def test_turns_of_another_training_are_refused(trained, images):
     folder, _ = trained
     with pytest.raises(ValueError, match="other images, settings or seed"):
-        train_modules(images, folder, settings=SMALL, seed=1)
+        train_modules(images, folder, settings=SMALL, run=Run(seed=1))
     with pytest.raises(ValueError, match="other images, settings or seed"):
         train_modules(images[:4], folder, settings=SMALL)
     doubted = [dataclasses.replace(image, disputed=np.array([[5.0, 5, 30, 30]])) for image in images]
