@@ -29,7 +29,7 @@ TORCH := $(shell grep '^torch==' requirements.lock)
 .DELETE_ON_ERROR:
 
 reproduce: $(INSTALLED)
-	@$(RUN) notebooks/reproduce.py $(if $(filter-out 0,$(OFFLINE)),--offline) $(if $(filter-out 0,$(TRAIN)),--train) $(NOTEBOOKS)
+	@$(RUN) -m notebooks.reproduction $(if $(filter-out 0,$(OFFLINE)),--offline) $(if $(filter-out 0,$(TRAIN)),--train) $(NOTEBOOKS)
 
 test: $(INSTALLED)
 	$(RUN) -m pytest -n 2
@@ -45,7 +45,7 @@ paper: $(INSTALLED)
 	@$(RUN) paper/build.py
 
 promote: $(INSTALLED)
-	@$(RUN) notebooks/promote.py
+	@$(RUN) -m notebooks.reproduction.promote
 
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -30,10 +30,10 @@ from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
 import stemlib
+from reproduction.domain_cases import DomainCase, load_domain_cases
+from reproduction.domain_scores import domain_score
 from stemlib.agreement import boundary_distance, label_accuracy
 from stemlib.domain_boundaries import boundary_lines
-from stemlib.evaluation.domain_cases import DomainCase, load_domain_cases
-from stemlib.evaluation.domains import domain_score
 from stemlib.synthetic import domain_image
 
 SCENES = (

@@ -1,4 +1,3 @@
-import exploring
 import ipywidgets
 import numpy as np
 import pandas as pd
@@ -6,6 +5,7 @@ import pytest
 from IPython.display import Image
 from matplotlib.figure import Figure
 
+import exploring
 from stemlib.micrograph import Micrograph
 
 

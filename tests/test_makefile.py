@@ -81,7 +81,7 @@ def test_nothing_is_installed_twice_until_the_lock_changes(make, tmp_path):
 
 def test_switches_reach_the_runner(make):
     def runner(*arguments):
-        return make("-n", "reproduce", *arguments).stdout.splitlines()[-1].split()[2:]
+        return make("-n", "reproduce", *arguments).stdout.splitlines()[-1].split()[3:]
 
     assert runner() == []
     assert runner("OFFLINE=0", "TRAIN=0") == []

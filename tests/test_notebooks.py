@@ -4,9 +4,9 @@ import nbformat
 import pandas as pd
 import papermill
 import pytest
-import reproduce
 from skimage import io
 
+from reproduction import runner as reproduce
 from stemlib.loop_tables import read_imagej_csv
 from stemlib.synthetic import crystal_image, domain_image, loop_micrograph
 

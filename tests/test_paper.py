@@ -6,7 +6,8 @@ import shutil
 import pytest
 import typst
 from matplotlib.figure import Figure
-from repository import repository_root
+
+from reproduction.repository import repository_root
 
 ROOT = repository_root()
 

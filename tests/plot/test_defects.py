@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reproduction import DefectCase
 from stemlib.defects import Defects
-from stemlib.evaluation import DefectCase
 from stemlib.micrograph import Micrograph
 from stemlib.plot.defects import DefectPanel, defects_figure
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from stemlib.evaluation import DomainCase
+from reproduction import DomainCase
 from stemlib.micrograph import Micrograph
 from stemlib.plot import style
 from stemlib.plot.domains import DomainPanel, domains_figure, twin_figure
