@@ -1,6 +1,6 @@
 # make reproduce   figures and numbers from the public micrographs, into figures/
 # make test        the tests, every notebook among them
-# make lint        what the tests do not see: style
+# make lint        style, and the rules of the house: who may import whom
 # make lab         JupyterLab on the notebooks
 # make paper       the manuscript from figures/, into build/paper.pdf
 # make promote     newly trained weights replace the shipped ones where they score no worse
@@ -37,6 +37,7 @@ test: $(INSTALLED)
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/lint-imports
 
 lab: $(INSTALLED)
 	$(RUN) -m jupyterlab --notebook-dir=notebooks

@@ -32,8 +32,8 @@ import torch
 
 import stemlib
 from stemlib import datasets
-from stemlib._files import write_atomically
 from stemlib.agreement import match_columns, score_columns
+from stemlib.io.files import write_atomically
 
 METHODS = ["find_columns", "log", "atomap"]
 IMAGES = ("wse2-ti/adf1", "wse2-ti/adf2", "wse2-cr", "mose2-40kv", "ws2te2-edge")

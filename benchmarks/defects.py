@@ -30,10 +30,10 @@ from sklearn.decomposition import PCA
 from sklearn.svm import OneClassSVM
 
 import stemlib
-from stemlib.defects import find_columns, find_defects, find_lattice
-from stemlib.one_class import one_class_scores
-from stemlib.patterson import patterson_descriptors
-from stemlib.segments import unit_cell_segments
+from stemlib.defects.find import find_columns, find_defects, find_lattice
+from stemlib.defects.one_class import one_class_scores
+from stemlib.defects.patterson import patterson_descriptors
+from stemlib.defects.segments import unit_cell_segments
 from stemlib.synthetic import crystal_image
 from stemlib.synthetic.material_images import material_image
 

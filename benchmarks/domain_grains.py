@@ -4,8 +4,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from reproduction.domain_cases import DomainCase
-from stemlib.domain_boundaries import boundary_lines
-from stemlib.micrograph import Micrograph
+from stemlib.domains.result import boundary_lines
+from stemlib.io.micrograph import Micrograph
 from stemlib.synthetic import Crystal, crystal_image, named_crystal
 from stemlib.synthetic.imaging import speckle
 

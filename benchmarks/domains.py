@@ -33,7 +33,7 @@ import stemlib
 from reproduction.domain_cases import DomainCase, load_domain_cases
 from reproduction.domain_scores import domain_score
 from stemlib.agreement import boundary_distance, label_accuracy
-from stemlib.domain_boundaries import boundary_lines
+from stemlib.domains.result import boundary_lines
 from stemlib.synthetic import domain_image
 
 SCENES = (

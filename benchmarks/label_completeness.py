@@ -18,8 +18,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from stemlib import datasets, read
-from stemlib._files import write_atomically
 from stemlib.agreement import match, pool
+from stemlib.io.files import write_atomically
 from stemlib.training.images import loops_of_teams
 
 AUTHORS = "fecral-loops/cascades_2018/trained_Cascade_Object_Detector.xml"

@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 
 from stemlib import find_lattice
-from stemlib._files import write_atomically
-from stemlib.cell_search import reduce_cell
+from stemlib.io.files import write_atomically
+from stemlib.lattice.unit_cell import reduce_cell
 from stemlib.synthetic import crystal_image, random_crystal
 
 PEAK = "import sys; from benchmarks.lattice import print_peak; print_peak(float(sys.argv[1]))"

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from stemlib import datasets, find_loops, read
-from stemlib._files import write_atomically
+from stemlib.io.files import write_atomically
 
 AUTHORS = "fecral-loops/cascades_2018/loopDetector_v13_45_stage.xml"
 PEAK = "import sys; from benchmarks.loop_speed import print_peak; print_peak(sys.argv[1])"

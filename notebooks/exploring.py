@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 import stemlib
 from stemlib import plot
-from stemlib._files import write_atomically
 from stemlib.agreement import size_statistics
+from stemlib.io.files import write_atomically
 from stemlib.plot.columns import ColumnPanel, columns_figure
 from stemlib.plot.defects import DefectPanel, defects_figure
 from stemlib.plot.domains import DomainPanel, domains_figure

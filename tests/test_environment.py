@@ -48,7 +48,7 @@ def test_the_lock_leaves_the_package_itself_out(project, lock):
     assert canonicalize_name(project["project"]["name"]) not in lock
 
 
-def test_conda_gets_python_pip_and_then_the_package_with_its_extras(project):
+def test_conda_gets_python_pip_and_then_the_package_for_users(project):
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert environment["name"] == project["project"]["name"]
     python, pip, rest = environment["dependencies"]
@@ -56,7 +56,7 @@ def test_conda_gets_python_pip_and_then_the_package_with_its_extras(project):
     assert pip == "pip"
     (package,) = rest["pip"]
     extras = re.fullmatch(r"-e \.\[(.+)\]", package).group(1).split(",")
-    assert set(extras) == project["project"]["optional-dependencies"].keys() - APART
+    assert set(extras) == project["project"]["optional-dependencies"].keys() - APART - {"dev"}
 
 
 def test_what_the_package_reads_at_run_time_is_installed_with_it(project):

@@ -6,7 +6,7 @@ from IPython.display import Image
 from matplotlib.figure import Figure
 
 import exploring
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 
 
 @pytest.fixture(scope="module", params=exploring.ANALYSES)

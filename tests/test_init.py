@@ -4,13 +4,15 @@ import sys
 import pytest
 
 import stemlib
-from stemlib import micrograph
+from stemlib.io import micrograph
 
 
 def test_public_names_are_those_of_their_modules():
     assert stemlib.read is micrograph.read
     assert stemlib.Micrograph is micrograph.Micrograph
-    assert set(stemlib.__all__) == set(stemlib._HOMES)
+    assert set(stemlib.__all__) == {"Micrograph", "read"} | {
+        f"find_{what}" for what in ("columns", "defects", "domains", "lattice", "loops")
+    }
     assert set(stemlib.__all__) <= set(dir(stemlib))
 
 

@@ -7,7 +7,7 @@ import pytest
 from skimage import io
 
 from reproduction import runner as reproduce
-from stemlib.loop_tables import read_imagej_csv
+from stemlib.loops.tables import read_imagej_csv
 from stemlib.synthetic import crystal_image, domain_image, loop_micrograph
 
 NOTEBOOKS = sorted(reproduce.NOTEBOOKS.glob("*.ipynb"))

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stemlib import detecting
 from stemlib.agreement import pool, score
-from stemlib.cascade import raw_windows
-from stemlib.micrograph import to_uint8
+from stemlib.io.micrograph import to_uint8
+from stemlib.loops import candidates
+from stemlib.loops.cascade import raw_windows
 
 from .loop_scores import match_cases
 
@@ -24,7 +24,7 @@ def candidate_curve(cases, cascade, *, published=False, truth="A"):
     Parameters
     ----------
     cases : list of LoopCase
-    cascade : stemlib.cascade.Cascade
+    cascade : stemlib.loops.cascade.Cascade
     published : bool
         True runs it as the authors ran theirs: OpenCV's windows at a scale factor of 1.1 of at least 32 px,
         grouped by OpenCV. False as `stemlib.find_loops` does.
@@ -44,7 +44,7 @@ def candidate_curve(cases, cascade, *, published=False, truth="A"):
 
     Examples
     --------
-    >>> from stemlib.cascade_xml import load_cascade
+    >>> from stemlib.loops.cascade_xml import load_cascade
     >>> from reproduction import drawn_cases
     >>> curve = candidate_curve(drawn_cases(1, side_px=256), load_cascade())
     >>> bool((curve["recall"].diff().dropna() >= 0).all())
@@ -117,8 +117,8 @@ def _at(by_level, level):
 def _own_groups(cascade, image):
     """Return the candidates at each demand on support, number of windows -> boxes."""
     grey = to_uint8(image)
-    working, factor = detecting.working_image(grey, detecting.default_min_diameter(grey.shape))
-    boxes, strength = detecting.candidates(cascade, working, min_neighbours=1)
+    working, factor = candidates.working_image(grey, candidates.default_min_diameter(grey.shape))
+    boxes, strength = candidates.find_candidates(cascade, working, min_neighbours=1)
     boxes = (boxes + 0.5) * factor - 0.5
     return {int(level): boxes[strength >= level] for level in np.unique(strength)}
 

@@ -17,7 +17,7 @@ from stemlib.datasets import (
     steel_316l_images,
 )
 from stemlib.datasets.registry import local_file
-from stemlib.micrograph import as_micrograph
+from stemlib.io.micrograph import as_micrograph
 from stemlib.synthetic import loop_micrograph
 
 # Roles of images that no shipped weights have seen and no threshold was chosen on.

@@ -14,7 +14,7 @@ from stemlib.datasets import (
     fetch_all,
     read_atomic_image,
 )
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 from stemlib.synthetic import crystal_image
 
 _DRAWN = ("square", "graphene", "perovskite")

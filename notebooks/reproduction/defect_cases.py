@@ -7,7 +7,7 @@ import pandas as pd
 
 import stemlib
 from stemlib.datasets import atomic_images, drawn_vacancies, fetch_all
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 from stemlib.synthetic import material_image
 
 from .column_scores import ColumnCase, real_column_case

@@ -6,7 +6,7 @@ import numpy as np
 from skimage.draw import polygon2mask
 
 from stemlib.datasets import atomic_images, drawn_boundaries, fetch_all, read_atomic_image
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 from stemlib.synthetic import domain_image
 
 # Longest edge of the cells, px, as `stemlib.find_lattice` measured it in the largest grain; it sets the bands' widths.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stemlib._files import write_atomically
+from stemlib.io.files import write_atomically
 
 _PACKAGES = (
     "stemlib",

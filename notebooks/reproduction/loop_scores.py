@@ -4,7 +4,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from stemlib.agreement import compare_systems, match, pool, score_images
-from stemlib.loops import find_loops
+from stemlib.loops.find import find_loops
 
 EDGES = ["top", "left", "bottom", "right"]
 RULES = ("published", "one-to-one")

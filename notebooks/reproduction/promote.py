@@ -4,7 +4,7 @@ import json
 import math
 import sys
 
-from stemlib._files import write_atomically
+from stemlib.io.files import write_atomically
 
 from .repository import repository_root
 

@@ -2,7 +2,7 @@
 
 import json
 
-from stemlib._files import write_atomically
+from stemlib.io.files import write_atomically
 
 from .repository import repository_root
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stemlib.datasets import registry
-from stemlib.micrograph import Micrograph, read
+from stemlib.io.micrograph import Micrograph, read
 
 
 @functools.lru_cache(maxsize=1)

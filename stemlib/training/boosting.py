@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from stemlib.cascade import pattern
+from stemlib.loops.cascade import pattern
 
 
 @numba.njit(cache=True, parallel=True)

@@ -8,8 +8,8 @@ import numba
 import numpy as np
 from tqdm.auto import tqdm
 
-from stemlib.cascade import Cascade, grid_offsets
-from stemlib.detecting import detection_squares
+from stemlib.loops.candidates import detection_squares
+from stemlib.loops.cascade import Cascade, grid_offsets
 from stemlib.training.boosting import boost_stage, pattern_codes
 from stemlib.training.mining import integrals, negative_patches, passes, positive_patches
 
@@ -41,7 +41,7 @@ def train_cascade(
     Parameters
     ----------
     images : list of (H, W) uint8
-        Micrographs as `stemlib.detecting.working_image` gives them.
+        Micrographs as `stemlib.loops.candidates.working_image` gives them.
     loops : list of (N, 4) float
         The boxes ``top, left, bottom, right`` of every loop in each image, px.
     disputed : list of (N, 4) float, optional

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stemlib._files import write_atomically
 from stemlib.agreement import match_columns, score_columns
-from stemlib.column_network import save_column_network
-from stemlib.columns import find_columns
+from stemlib.columns.find import find_columns
+from stemlib.columns.network import save_column_network
+from stemlib.io.files import write_atomically
 from stemlib.synthetic import crystal_image, named_crystal, random_crystal
 from stemlib.synthetic.crystals import NAMES
 
@@ -74,7 +74,7 @@ def release_columns(network, out_folder, *, command, seed, minutes, n_scenes=300
 
     Parameters
     ----------
-    network : stemlib.column_network.ColumnNetwork
+    network : stemlib.columns.network.ColumnNetwork
     out_folder : str or pathlib.Path
     command : str
         How this was called, for the card.

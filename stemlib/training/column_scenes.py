@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from stemlib.column_network import PEAK_SIGMA, standardised
-from stemlib.column_scale import resample
+from stemlib.columns.network import PEAK_SIGMA, standardised
+from stemlib.columns.spacing import resample
 from stemlib.synthetic.crystals import NAMES, lattice_points, named_crystal, random_crystal
 from stemlib.synthetic.imaging import Imaging, record, render_columns, speckle
 

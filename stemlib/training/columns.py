@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from stemlib._networks import choose_device
-from stemlib.column_network import ColumnNetwork
+from stemlib.columns.network import ColumnNetwork
+from stemlib.io.weights import choose_device
 from stemlib.training.column_scenes import training_example
 
 _PEAK_RATE = 3e-3
@@ -38,7 +38,7 @@ def train_columns(
     size : int
         Side of an image, px.
     widths : sequence of int
-        Channels of the network, see `stemlib.column_network.ColumnNetwork`.
+        Channels of the network, see `stemlib.columns.network.ColumnNetwork`.
     precision : {"float32", "bfloat16"}
         Arithmetic of the layers; bfloat16 halves the time on GPUs and processors that know it.
     device : str
@@ -50,7 +50,7 @@ def train_columns(
 
     Returns
     -------
-    stemlib.column_network.ColumnNetwork
+    stemlib.columns.network.ColumnNetwork
         The running mean of the weights, ready for inference, its threshold not yet chosen.
 
     Raises

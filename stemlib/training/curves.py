@@ -3,7 +3,7 @@
 import numpy as np
 
 from stemlib.agreement import match
-from stemlib.boxes import suppress
+from stemlib.loops.boxes import suppress
 from stemlib.training.fcn_card import threshold_curve
 from stemlib.training.left_out import true_for_either, trusted, unreduced
 

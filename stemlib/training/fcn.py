@@ -1,4 +1,4 @@
-"""Training of the fully convolutional loop detector of `stemlib.fcn`."""
+"""Training of the fully convolutional loop detector of `stemlib.loops.fcn`."""
 
 import contextlib
 import copy
@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from stemlib import datasets, micrograph
-from stemlib._files import write_atomically
-from stemlib._networks import choose_device
-from stemlib.fcn import to_frame
-from stemlib.fcn_network import CentreNet, load_network
+from stemlib import datasets
+from stemlib.io import micrograph
+from stemlib.io.files import write_atomically
+from stemlib.io.weights import choose_device
+from stemlib.loops.fcn import CentreNet, load_network, to_frame
 from stemlib.training.fcn_crops import draw_crop, frame_boxes
 from stemlib.training.images import loops_of_teams
 
@@ -29,7 +29,7 @@ _MEMORY = 0.998  # of the running mean of the weights, per step
 
 
 def write_weights(path, network, threshold):
-    """Write a network and its threshold as the safetensors file that `stemlib.fcn.load_network` reads.
+    """Write a network and its threshold as the safetensors file that `stemlib.loops.fcn.load_network` reads.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def write_weights(path, network, threshold):
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from stemlib.fcn_network import CentreNet, load_network
+    >>> from stemlib.loops.fcn import CentreNet, load_network
     >>> path = write_weights(pathlib.Path(tempfile.mkdtemp()) / "w.safetensors", CentreNet((8, 8)), 0.4)
     >>> load_network(path)[1]
     0.4

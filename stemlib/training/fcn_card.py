@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stemlib._files import write_atomically
 from stemlib.agreement import match, pool
-from stemlib.fcn import detect_fcn
-from stemlib.fcn_network import load_network
+from stemlib.io.files import write_atomically
+from stemlib.loops.fcn import detect_fcn, load_network
 from stemlib.training.fcn import read_example, write_weights
 
 _FLOOR = 0.05
@@ -26,7 +25,7 @@ def threshold_curve(truths, found, *, rule="published", disputed=None):
     truths : sequence of array_like, (N, 4)
         Boxes of the truth, one array an image: top, left, bottom, right, px.
     found : sequence of (boxes, scores)
-        What `stemlib.fcn.detect_fcn` returned for each.
+        What `stemlib.loops.fcn.detect_fcn` returned for each.
     rule : {"published", "one-to-one"}
         As `stemlib.agreement.match`.
     disputed : sequence of array_like, (M, 4), optional
@@ -145,7 +144,7 @@ def release_fcn(weights, images, *, out_folder, split, command, seed, minutes, d
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from stemlib.fcn_network import CentreNet
+    >>> from stemlib.loops.fcn import CentreNet
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> weights = write_weights(folder / "trained.safetensors", CentreNet((8, 8)), 0.3)
     >>> image = np.zeros((64, 64), np.uint8)

@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 
-from stemlib.fcn import SIZE_UNIT, reduction
-from stemlib.fcn_network import CELL
+from stemlib.loops.fcn import CELL, SIZE_UNIT, reduction
 
 CROP = 512  # frame px
 # A loop cut by the crop's edge is a loop if this share of its box is left; else nothing is asked there.
@@ -132,7 +131,7 @@ def draw_crop(frame, boxes, rng, scales=(0.7, 1.4), disputed=()):
     Parameters
     ----------
     frame : numpy.ndarray, (H, W), float32
-        As `stemlib.fcn.to_frame` gives it.
+        As `stemlib.loops.fcn.to_frame` gives it.
     boxes : numpy.ndarray, (N, 4), float32
         As `frame_boxes` gives them.
     rng : numpy.random.Generator

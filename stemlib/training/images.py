@@ -9,9 +9,9 @@ import numpy as np
 
 from stemlib import datasets
 from stemlib.agreement import match
-from stemlib.boxes import COLUMNS
-from stemlib.detecting import default_min_diameter, working_image
-from stemlib.micrograph import read, to_uint8
+from stemlib.io.micrograph import read, to_uint8
+from stemlib.loops.boxes import COLUMNS
+from stemlib.loops.candidates import default_min_diameter, working_image
 
 _OPEN_LOOP = 0  # class of sets B and C, and the only one of set A
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from stemlib.agreement import Match, match, pool
-from stemlib.boxes import suppress
+from stemlib.loops.boxes import suppress
 from stemlib.training.images import LabelledImage
 
 

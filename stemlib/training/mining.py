@@ -8,8 +8,8 @@ import cv2
 import numba
 import numpy as np
 
-from stemlib.boxes import overlap
-from stemlib.cascade import grid_offsets, pattern, raw_windows
+from stemlib.loops.boxes import overlap
+from stemlib.loops.cascade import grid_offsets, pattern, raw_windows
 
 _BATCH = 8  # images mined before the count is looked at
 _STEP = 2  # px; negatives are mined on a finer grid than the detector's

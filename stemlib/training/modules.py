@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemlib._files import write_atomically
-from stemlib.cascade import Cascade
-from stemlib.cascade_xml import load_cascade, save_cascade
-from stemlib.detecting import candidates
-from stemlib.screening import (
+from stemlib.io.files import write_atomically
+from stemlib.loops.candidates import find_candidates
+from stemlib.loops.cascade import Cascade
+from stemlib.loops.cascade_xml import load_cascade, save_cascade
+from stemlib.loops.screening import (
     apply_refinement,
     crops,
     is_mirrored,
@@ -124,7 +124,7 @@ def train_modules(
         left_out: _cascade_of_turn(folder / CASCADES, images, left_out, settings, seed, n_threads, progress)
         for left_out in [*turns, ()]
     }
-    found = [candidates(cascades[turn_of[image.series]], image.image)[0] for image in images]
+    found = [find_candidates(cascades[turn_of[image.series]], image.image)[0] for image in images]
     samples = [
         candidate_samples(image.image, boxes, image.loops, settings.window, image.disputed)
         for image, boxes in zip(images, found, strict=True)
@@ -237,6 +237,6 @@ def _screening_without(folder, images, samples, name, left_out, settings, seed, 
 def _answers(network, image, boxes):
     answers = network_answers(network, crops(image.image, boxes))
     refined = apply_refinement(boxes, answers[:, 1:])
-    # As in `stemlib.screening.screen`, what the mirrored edge shows never counts.
+    # As in `stemlib.loops.screening.screen`, what the mirrored edge shows never counts.
     real = ~is_mirrored(refined, image.image.shape)
     return Answers(image, boxes[real], answers[real, 0].astype(float), refined[real])

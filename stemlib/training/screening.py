@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from stemlib._networks import choose_device
-from stemlib.boxes import overlap
-from stemlib.detecting import detection_squares
-from stemlib.screening import CROP, CROP_CONTEXT, ScreeningNetwork, crops, refinement_targets
+from stemlib.io.weights import choose_device
+from stemlib.loops.boxes import overlap
+from stemlib.loops.candidates import detection_squares
+from stemlib.loops.screening import CROP, CROP_CONTEXT, ScreeningNetwork, crops, refinement_targets
 
 _MARGIN = 1.5  # side of a stored sample over the side of a crop: room for shifts and zooms
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 
-from stemlib._files import write_atomically
+from stemlib.io.files import write_atomically
 
 
 def claim(folder, images, settings, seed):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from reproduction import ColumnCase
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 from stemlib.plot.columns import ColumnPanel, columns_figure, position_error_figure
 
 TRUTH = np.array([[50.0, 50.0], [50.0, 58.0], [58.0, 50.0]])

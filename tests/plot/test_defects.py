@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from reproduction import DefectCase
-from stemlib.defects import Defects
-from stemlib.micrograph import Micrograph
+from stemlib.defects.find import Defects
+from stemlib.io.micrograph import Micrograph
 from stemlib.plot.defects import DefectPanel, defects_figure
 
 IMAGE = np.random.default_rng(0).random((100, 120))

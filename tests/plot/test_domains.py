@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from reproduction import DomainCase
-from stemlib.micrograph import Micrograph
+from stemlib.io.micrograph import Micrograph
 from stemlib.plot import style
 from stemlib.plot.domains import DomainPanel, domains_figure, twin_figure
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from reproduction import candidate_curve, load_cases, recall_at
-from stemlib.cascade_xml import load_cascade
 from stemlib.datasets import fetch
+from stemlib.loops.cascade_xml import load_cascade
 
 CURVE = pd.DataFrame({"per_image": [10.0, 20.0, 40.0], "recall": [0.5, 0.7, 0.8]})
 

@@ -6,7 +6,7 @@ import pytest
 
 import reproduction as evaluation
 import stemlib
-from stemlib.columns import Columns
+from stemlib.columns.find import Columns
 from stemlib.synthetic import render_columns
 
 

@@ -7,8 +7,8 @@ import pytest
 import reproduction as evaluation
 import stemlib
 from reproduction import DefectCase
-from stemlib.defects import Defects
-from stemlib.micrograph import Micrograph
+from stemlib.defects.find import Defects
+from stemlib.io.micrograph import Micrograph
 
 GRID = np.stack(np.meshgrid(np.arange(10.0, 100, 10), np.arange(10.0, 100, 10), indexing="ij"), -1).reshape(
     -1, 2

@@ -10,8 +10,8 @@ from reproduction import (
     people_table,
     score_table,
 )
-from stemlib.loop_tables import loop_density
-from stemlib.loops import Loops
+from stemlib.loops.find import Loops
+from stemlib.loops.tables import loop_density
 
 EDGES = ["top", "left", "bottom", "right"]
 

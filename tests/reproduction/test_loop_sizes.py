@@ -12,8 +12,8 @@ from reproduction import (
     size_objects,
     size_table,
 )
-from stemlib.loop_tables import loop_density
-from stemlib.loops import Loops
+from stemlib.loops.find import Loops
+from stemlib.loops.tables import loop_density
 
 EDGES = ["top", "left", "bottom", "right"]
 

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stemlib.cascade import raw_windows
-from stemlib.cascade_xml import save_cascade
+from stemlib.loops.cascade import raw_windows
+from stemlib.loops.cascade_xml import save_cascade
 from stemlib.synthetic import loop_micrograph
 from stemlib.training.cascade import all_features, train_cascade
 from stemlib.training.mining import turned_boxes

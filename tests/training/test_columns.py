@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stemlib.column_network import PEAK_SIGMA, load_column_network, standardised
-from stemlib.column_scale import find_spacing
+from stemlib.columns.network import PEAK_SIGMA, load_column_network, standardised
+from stemlib.columns.spacing import find_spacing
 from stemlib.synthetic import crystal_image, render_columns
 from stemlib.training.column_card import CLEAR, choose, held_back_scene, release_columns
 from stemlib.training.column_scenes import training_example

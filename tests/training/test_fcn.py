@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from stemlib.fcn import detect_fcn
-from stemlib.fcn_network import CentreNet, load_network
+from stemlib.loops.fcn import CentreNet, detect_fcn, load_network
 from stemlib.training import fcn_crops
 from stemlib.training.fcn import loss, train_fcn
 

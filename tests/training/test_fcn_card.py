@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from stemlib.fcn_network import CentreNet, load_network
+from stemlib.loops.fcn import CentreNet, load_network
 from stemlib.training import fcn_card
 from stemlib.training.fcn import write_weights
 from stemlib.training.fcn_card import balanced_threshold, release_fcn, threshold_curve

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from stemlib.fcn import SIZE_UNIT
-from stemlib.fcn_network import CELL
+from stemlib.loops.fcn import CELL, SIZE_UNIT
 from stemlib.training.fcn_crops import CROP, draw_crop, draw_targets, frame_boxes
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from stemlib import find_loops
-from stemlib.cascade_xml import load_cascade
-from stemlib.screening import crops, is_mirrored, load_screening, network_answers
+from stemlib.loops.cascade_xml import load_cascade
+from stemlib.loops.screening import crops, is_mirrored, load_screening, network_answers
 from stemlib.synthetic import loop_micrograph
 from stemlib.training.images import labelled_image
 from stemlib.training.left_out import calibrate

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from stemlib.screening import CROP, CROP_CONTEXT, apply_refinement, crops, network_answers
+from stemlib.loops.screening import CROP, CROP_CONTEXT, apply_refinement, crops, network_answers
 from stemlib.training.screening import Samples, augment, candidate_samples, train_screening
 
 

@@ -1,0 +1,7 @@
+"""Atomic columns: `find_columns` and what it is made of."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"find": ["Columns", "find_columns"]}
+)

@@ -1,0 +1,287 @@
+"""Defects of a crystal without labels: what does not look like the rest of it, nothing found where nothing is."""
+
+import functools
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from stemlib.columns.find import find_columns
+from stemlib.defects.column_statistics import compare_columns
+from stemlib.defects.completion import complete_columns
+from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
+from stemlib.defects.one_class import score_segments
+from stemlib.defects.sites import site_scale
+from stemlib.io.files import write_atomically
+from stemlib.io.micrograph import Micrograph, as_micrograph, check_mask
+from stemlib.io.tables import with_nanometres, with_units
+from stemlib.lattice.find import Lattice, find_lattice
+
+SCHEMES = ("unit-cell", "columns")
+DESCRIPTORS = ("patterson", "contrast", "both")
+SOURCES = ("image", "semantic")
+# Of the false alarms allowed: chances learnt from the image that they judge are known to a factor of two.
+_USED = 0.4
+_RIM = 1.0  # spacings from the image's edge in which the semantic image is not like elsewhere: columns are cut off
+_LEAST_COVERED = 0.5  # of the image, before it is said that only a part was judged
+
+
+@dataclass(frozen=True, eq=False)
+class Defects:
+    """The defects of one image.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per defect, the least likely first: ``y, x`` px; ``kind`` ("missing", "dim", "bright" and "displaced"
+        columns, "additional" ones on no site, and "structure", which the Patterson function alone shows); ``score``,
+        minus the decimal logarithm of ``p_value``, the chance that a normal place looks as unusual, weighted by how
+        often the image shows changes of this direction; ``flagged_by``
+        ("contrast", "patterson" or "both"); ``chain``, the number of the line of defects it belongs to, -1 for none;
+        ``intensity_ratio``, the column's intensity over that of its neighbours of the same sublattice, and
+        ``offset`` px from its site (NaN where it does not apply); with a known pixel size ``y_nm, x_nm, offset_nm``.
+    columns : pandas.DataFrame
+        Every column, and every site that should have one: ``y, x`` px (of a column hardly above noise drawn towards
+        its site, of one that the edge cuts its site), ``probability``, ``intensity``, ``site`` of the cell (-1: none),
+        ``score`` as above, 0 where it could not be judged, and ``is_empty`` (no column is seen on this site; its
+        ``intensity`` is what stands there, its ``probability`` 0).
+    segments : pandas.DataFrame
+        Every segment that was compared: ``y, x`` px of its centre and ``score``.
+    lattice : stemlib.lattice.Lattice or None
+        None only with ``scheme="columns"`` where no lattice is found.
+    n_tried : int
+        Tests made in all.
+    shape : tuple of int
+        Height and width of the image, px.
+    pixel_size_nm : float or None
+    """
+
+    table: pd.DataFrame
+    columns: pd.DataFrame
+    segments: pd.DataFrame
+    lattice: Lattice | None
+    n_tried: int
+    shape: tuple[int, int]
+    pixel_size_nm: float | None
+
+    @functools.cached_property
+    def score_map(self):
+        """Score of the nearest column, defect or segment's centre at every pixel, whichever is largest: (H, W) float32.
+
+        NaN where nothing near was judged.
+        """
+        at = self.columns[["y", "x"]].to_numpy()
+        spacing = np.median(cKDTree(at).query(at, k=2)[0][:, 1])
+        return nearest_values([self.columns, self.table, self.segments], self.shape, spacing)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the table as CSV with the unit of each column in the header, e.g. ``y (px)``, ``offset (nm)``."""
+        table = self.table.rename(columns={"offset": "offset (px)", "offset_nm": "offset (nm)"})
+        write_atomically(Path(path), with_units(table).to_csv(index=False))
+
+
+def find_defects(
+    image,
+    *,
+    scheme="unit-cell",
+    descriptor="both",
+    false_alarms=1.0,
+    source="image",
+    pixel_size_nm=None,
+    mask=None,
+    dark_columns=False,
+    weights=None,
+    seed=0,
+    device="auto",
+):
+    """Find what does not belong in a crystal that was never seen before.
+
+    Two parts look for it. The Patterson part compares segments by translation-invariant descriptors with a one-class
+    support vector machine, as in the publication; it sees structure of any kind. The contrast part compares intensity
+    and position of every column, and the intensity at every empty site, with the other sites of the same sublattice;
+    it sees chemistry as well. Each score becomes the chance that a normal place looks as unusual, by a model of the
+    scores of the majority, and only what is too unlikely for all places tried is a defect.
+
+    Parameters
+    ----------
+    image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
+    scheme : str
+        "unit-cell": segments span whole unit cells along the lattice. "columns": tapered windows centred on columns,
+        for crystals that no single cell covers.
+    descriptor : str
+        "patterson", "contrast" or "both".
+    false_alarms : float
+        Greatest expected number of false defects in an image of a perfect crystal; with both parts, each has half of
+        it. Chances are learnt from the image itself: were they exact, four tenths of that would be found.
+    source : str
+        What Patterson functions are of: the "image", or the "semantic" one, which shows positions only, so that mixed
+        chemistry flags nothing.
+    pixel_size_nm : float, optional
+        Wins over the image's own.
+    mask : array_like of bool, shape (H, W), optional
+        True where to look.
+    dark_columns : bool
+        Whether columns are darker than what surrounds them, as in annular bright field.
+    weights : str or pathlib.Path, optional
+        Other weights of the network that finds columns, as `stemlib.find_columns` takes them.
+    seed : int
+        Of the approximate support vector machine, used with more than 5000 segments.
+    device : str
+        For the network that finds columns: "auto" (a GPU where there is one), "cpu", "cuda", ...
+
+    Returns
+    -------
+    Defects
+
+    Raises
+    ------
+    TypeError, ValueError, FileNotFoundError
+        If an argument is no good, no columns are found, or, unless ``scheme="columns"`` with a Patterson descriptor,
+        the image has no lattice.
+
+    Warns
+    -----
+    UserWarning
+        If the lattice covers less than half of the image, or of the mask: the rest is not judged.
+
+    References
+    ----------
+    Y. Guo et al., npj Comput. Mater. 7, 180 (2021), https://doi.org/10.1038/s41524-021-00642-1, for one-class support
+    vector machines on Patterson functions of segments. Parameters, contrast part and false-alarm control are ours.
+
+    Examples
+    --------
+    >>> from stemlib.synthetic import crystal_image
+    >>> scene = crystal_image("perovskite", (192, 192), spacing=10, vacancies=0.01, seed=3)
+    >>> defects = find_defects(scene.image)
+    >>> len(defects.table) == len(scene.missing), set(defects.table.kind)
+    (True, {'missing'})
+    """
+    _check_choice(scheme, "scheme", SCHEMES)
+    _check_choice(descriptor, "descriptor", DESCRIPTORS)
+    _check_choice(source, "source", SOURCES)
+    false_alarms = _checked_rate(false_alarms)
+    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    shape = micrograph.image.shape
+    mask = check_mask(mask, shape)
+    bright = Micrograph(-micrograph.image if dark_columns else micrograph.image, micrograph.pixel_size_nm)
+    columns = find_columns(bright, mask=mask, weights=weights, device=device)
+    if len(columns.table) < 4:
+        raise ValueError(
+            f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"
+        )
+    lattice = _lattice_of(bright, mask, scheme, descriptor)
+    allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
+    table, places, n_places, flagged = columns.table.assign(site=-1), None, 0, None
+    if descriptor != "patterson" and lattice is not None:
+        table, sites = complete_columns(bright.image, columns, lattice)
+        positions = table[["y", "x"]].to_numpy()
+        sigma, spacing = site_scale(bright.image, sites, columns.sigma, columns.spacing)
+        places, n_places = compare_columns(
+            bright.image, positions, sites, sigma=sigma, spacing=spacing, mask=mask
+        )
+        flagged = places[places["log_p"] <= np.log(allowed / max(n_places, 1))]
+    segments, unusual = None, np.zeros(0, bool)
+    if descriptor != "contrast":
+        segments = score_segments(
+            columns.semantic_image if source == "semantic" else bright.image,
+            lattice if scheme == "unit-cell" else None,
+            # Around columns that only some cells show, windows would be a small group of their own.
+            table.loc[(table["site"] >= 0) | (places is None), ["y", "x"]].to_numpy(),
+            spacing=columns.spacing,
+            mask=_inner(mask, _RIM * columns.spacing) if source == "semantic" else mask,
+            doubtful=None if flagged is None else flagged[["y", "x"]].to_numpy(),
+            seed=seed,
+        )
+        unusual = segments.log_p <= np.log(allowed / max(len(segments.log_p), 1))
+    found = number_chains(join_parts(flagged, segments, unusual, columns.spacing), columns.spacing)
+    return Defects(
+        _with_nanometres(found, micrograph.pixel_size_nm),
+        _with_nanometres(_scored(table, places, segments), micrograph.pixel_size_nm),
+        _segment_table(segments),
+        lattice,
+        n_places + len(unusual),
+        shape,
+        micrograph.pixel_size_nm,
+    )
+
+
+def _check_choice(value, name, choices):
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is not known; one of {', '.join(map(repr, choices))} would do")
+
+
+def _checked_rate(value):
+    try:
+        rate = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"false_alarms must be a number, not {value!r}") from error
+    if not 0 < rate < np.inf:
+        raise ValueError(
+            f"false_alarms={value!r} must be positive and finite: false defects expected per image"
+        )
+    return rate
+
+
+def _lattice_of(bright, mask, scheme, descriptor):
+    """The lattice, or None where it is not needed and none is found."""
+    try:
+        lattice = find_lattice(bright, mask=mask)
+    except ValueError as error:
+        if scheme == "unit-cell" or descriptor == "contrast":
+            remedy = 'scheme="columns" with descriptor="patterson" needs no lattice'
+            raise ValueError(f"{error}; {remedy}") from error
+        if descriptor == "both":
+            warnings.warn(f"{error}: only Patterson functions are compared", stacklevel=3)
+        return None
+    covered = lattice.coverage / max(float(mask.mean()), 1e-9)
+    if scheme == "unit-cell" and covered < _LEAST_COVERED:
+        warnings.warn(
+            f"the lattice covers {covered:.0%} of the image; defects are only found there", stacklevel=3
+        )
+    return lattice
+
+
+def _inner(mask, rim):
+    """The mask without a rim along the image's edge."""
+    inner, width = np.zeros(mask.shape, bool), int(np.ceil(rim))
+    middle = (slice(width, -width),) * 2
+    inner[middle] = mask[middle]
+    return inner
+
+
+def _scored(table, places, segments):
+    """The columns and empty sites with their scores, from top to bottom."""
+    table = table.assign(score=0.0, is_empty=False)
+    if places is not None:
+        own = places[places["column"] >= 0]
+        rows = own["column"].to_numpy(int)
+        table.loc[rows, "score"] = score_of(own["log_p"])
+        table.loc[rows, ["y", "x"]] = own[["y", "x"]].to_numpy()
+        empty = places[places["column"] < 0]
+        rows = empty[["y", "x", "site"]].assign(probability=0.0, intensity=empty["intensity"])
+        rows = rows.assign(score=score_of(empty["log_p"]), is_empty=True)
+        table = pd.concat([table, rows[table.columns]], ignore_index=True) if len(rows) else table
+    elif segments is not None and len(segments.positions):
+        values = score_of(segments.log_p)
+        shown = segments.showing(table[["y", "x"]].to_numpy())
+        table["score"] = [values[s].mean() if s else 0.0 for s in shown]
+    return table.sort_values(["y", "x"], ignore_index=True)
+
+
+def _segment_table(segments):
+    if segments is None:
+        return pd.DataFrame({"y": [], "x": [], "score": []}, dtype=float)
+    y, x = segments.positions.T
+    return pd.DataFrame({"y": y, "x": x, "score": score_of(segments.log_p)})
+
+
+def _with_nanometres(table, pixel_size_nm):
+    table = table.drop(columns=[c for c in ("y_nm", "x_nm") if c in table])
+    table = with_nanometres(table, pixel_size_nm)
+    if pixel_size_nm is not None and "offset" in table:
+        table = table.assign(offset_nm=table["offset"] * pixel_size_nm)
+    return table

@@ -1,0 +1,236 @@
+"""Where heights are fitted to compare the columns of a crystal: at their own places, or at their sites."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+
+from stemlib.columns.heights import fit_heights
+from stemlib.columns.width import fit_width
+from stemlib.defects.interstitials import places_between
+from stemlib.defects.significance import clipped_scatter
+
+_SURE = 0.5  # of the usual height, from which on a column's own place is believed
+# Standard deviations of a peak: so close to one of at least twice its height, or any other, a peak is none of its own.
+_BESIDE_HIGHER, _BESIDE_LIKE = 2.5, 2.0
+_SHOULDER = 0.5
+_APART = 1.8  # standard deviations of a peak between places whose heights can be told apart
+_FAR = 0.2  # over the spacing: a column that is not farther from its site is not astray
+_OUTERMOST = 1.0  # over the spacing: columns closer to the edge have no neighbours beyond
+_CUT = 1.65  # standard deviations of a peak: of those closer to an edge, a twentieth and more is cut off
+_FEWEST = 6  # columns of a sublattice from which on its scatter is known
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Where to fit heights.
+
+    Parameters
+    ----------
+    at : numpy.ndarray, shape (N, 2)
+        For every site, (y, x) px: the site itself where it is empty, where its column is lost in noise, cut by the
+        edge, or so far off that both places show by themselves; else where the column is.
+    own : numpy.ndarray, shape (N, 2)
+        Where the column of every site is; the site, where it is empty.
+    offsets : numpy.ndarray, shape (N, 2)
+        Of columns from their sites, px; NaN where none is, or its place is not its own.
+    astray : numpy.ndarray of bool, shape (N,)
+        Columns so far off their sites that both places show by themselves.
+    rim : numpy.ndarray of int, shape (N,)
+        Along which edge of the image a column is one of the outermost: 1 to 4, 0 for those farther inside.
+    cut : numpy.ndarray of bool, shape (N,)
+        Where the edge or the mask cuts the peak.
+    relative : numpy.ndarray, shape (N,)
+        Height over what is usual for the kind of site.
+    usual : numpy.ndarray, shape (S,)
+        Median height of each kind of site; infinite where no column tells.
+    extra : numpy.ndarray of int, shape (M,)
+        Columns on no site that are not but the shoulder of another.
+    between : numpy.ndarray, shape (B, 2)
+        Places at which no column is.
+    """
+
+    at: np.ndarray
+    own: np.ndarray
+    offsets: np.ndarray
+    astray: np.ndarray
+    rim: np.ndarray
+    cut: np.ndarray
+    relative: np.ndarray
+    usual: np.ndarray
+    extra: np.ndarray
+    between: np.ndarray
+
+
+def place_columns(image, positions, sites, *, sigma, spacing, mask):
+    """Decide where heights are fitted to compare the columns of a crystal.
+
+    At its own place the height of a peak in noise is too high, as noise chose the place; at its site it is not, and
+    what moves a real column off its site by less than the width of its peak hardly changes its height there.
+
+    Parameters
+    ----------
+    image, positions, sites, sigma, spacing, mask
+        As `stemlib.defects.column_statistics.compare_columns` takes them.
+
+    Returns
+    -------
+    Placed
+
+    References
+    ----------
+    An offset is believed by as much as it is larger than noise makes it: W. James & C. Stein, Proc. Fourth Berkeley
+    Symp. Math. Statist. Prob. 1, 361 (1961).
+
+    Examples
+    --------
+    >>> from stemlib.lattice.find import find_lattice
+    >>> from stemlib.defects.sublattices import assign_sites
+    >>> from stemlib.synthetic import crystal_image
+    >>> scene = crystal_image("square", (128, 128), spacing=10, displaced=0.02, displacement=0.45, seed=1)
+    >>> seen = scene.columns[["y", "x"]].to_numpy()
+    >>> sites = assign_sites(seen, find_lattice(scene.image), 10.0)
+    >>> mask = np.ones(scene.image.shape, bool)
+    >>> placed = place_columns(scene.image, seen, sites, sigma=2.2, spacing=10.0, mask=mask)
+    >>> int(placed.astray.sum()), int((scene.columns["displaced"] > 0).sum())
+    (2, 2)
+    """
+    own, taken = sites.positions.copy(), sites.columns >= 0
+    own[taken] = positions[sites.columns[taken]]
+    extra = sites.additional[on_image(positions[sites.additional], image.shape)]
+    between = places_between(np.vstack([sites.positions, positions]), spacing, image.shape)
+    # A peak beside another that shares its site may be but the other half of one column: the site is asked first.
+    halved = taken & _near(sites.positions, positions[extra], _BESIDE_HIGHER * sigma)
+    own[halved] = sites.positions[halved]
+    heights, _ = fit_heights(image, np.vstack([own, positions[extra], between]), sigma, spacing)
+    heights, extra_heights = heights[: len(own)], heights[len(own) : len(own) + len(extra)]
+    shoulders = _shoulders(positions[extra], extra_heights, own, heights, sigma)
+    halved &= _near(sites.positions, positions[extra[shoulders]], _BESIDE_HIGHER * sigma)
+    offsets = np.where(halved[:, None], np.nan, sites.offsets)
+    usual = _usual(heights, sites, taken)
+    relative = heights / usual[sites.kind]
+    rim, cut = _rim(own, mask, sigma, spacing)
+    astray = _astray(offsets, sigma, spacing) & ~cut
+    at = _believed(sites, np.where((astray | cut)[:, None], np.nan, offsets), relative, sigma)
+    return Placed(at, own, offsets, astray, rim, cut, relative, usual, extra[~shoulders], between)
+
+
+def on_image(at, shape):
+    """Whether columns lie on the image: at its edge a fit may end up beyond it.
+
+    Examples
+    --------
+    >>> on_image(np.array([[-0.4, 3.0], [-0.6, 3.0]]), (8, 8)).tolist()
+    [True, False]
+    """
+    return ((at >= -0.5) & (at <= np.array(shape) - 0.5)).all(axis=1)
+
+
+def _shoulders(extra, extra_heights, at, heights, sigma):
+    """Which columns on no site are but the shoulder of a peak so close that both have one maximum."""
+    if not len(at) or not len(extra):
+        return np.zeros(len(extra), bool)
+    distance, nearest = cKDTree(at).query(extra)
+    faint = extra_heights < _SHOULDER * heights[nearest]
+    return distance < np.where(faint, _BESIDE_HIGHER, _BESIDE_LIKE) * sigma
+
+
+def _usual(heights, sites, taken):
+    """Median height of each kind of site; infinite where no column tells."""
+    result = np.full(len(sites.fractions), np.inf)
+    for one in np.unique(sites.kind[taken & np.isfinite(heights)]):
+        result[one] = np.median(heights[taken & np.isfinite(heights) & (sites.kind == one)])
+    return result
+
+
+def _believed(sites, offsets, relative, sigma):
+    """Where heights are fitted: a faint column's own place is uncertain, as noise over height, its site's is not."""
+    weight = np.clip(np.nan_to_num(relative) / _SURE, 0, 1) ** 2
+    squares = np.nan_to_num((offsets**2).sum(axis=1))
+    noise = _offset_noise(sites, relative, sigma)
+    weight *= np.clip(1 - 2 * noise**2 / np.maximum(squares, 1e-12), 0, 1)
+    return sites.positions + np.nan_to_num(weight[:, None] * offsets)
+
+
+def _offset_noise(sites, relative, sigma):
+    """Standard error of a fitted place along one axis: that of a Gaussian peak in white noise."""
+    noise = np.full(len(relative), np.inf)
+    for kind in np.unique(sites.kind):
+        members = (sites.kind == kind) & (sites.columns >= 0) & np.isfinite(relative)
+        if members.sum() >= _FEWEST:
+            sd = clipped_scatter(relative[members])[1]
+            noise[members] = np.sqrt(2) * sigma * sd / np.maximum(relative[members], 1e-3)
+    return noise
+
+
+def _astray(offsets, sigma, spacing):
+    """Columns so far off their sites that both places show by themselves."""
+    away = np.nan_to_num(np.linalg.norm(offsets, axis=1))
+    return away >= max(_APART * sigma, _FAR * spacing)
+
+
+def _rim(columns, mask, sigma, spacing):
+    """Along which edge each column is one of the outermost: 1 to 4, 0 for those farther inside; and which are cut.
+
+    The place of a peak of which edge or mask cut a twentieth is off by more than noise makes it: its background is a
+    guess. Of the outermost, neighbours beyond throw their tails into the fit, in one direction all along an edge.
+    """
+    area = np.pad(mask.astype(np.uint8), 1)
+    distance = cv2.distanceTransform(area, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] - 0.5
+    row, column = np.clip(np.rint(columns).astype(int), 0, np.array(mask.shape) - 1).T
+    away = np.hstack([columns + 0.5, np.array(mask.shape) - 0.5 - columns])
+    rim = np.where(away.min(axis=1) < _OUTERMOST * spacing, 1 + away.argmin(axis=1), 0)
+    return rim, np.minimum(distance[row, column], away.min(axis=1)) < _CUT * sigma
+
+
+def _near(points, others, reach):
+    """Which points have one of the others within reach."""
+    if not len(others) or not len(points):
+        return np.zeros(len(points), bool)
+    return np.isfinite(cKDTree(others).query(points, distance_upper_bound=reach)[0])
+
+
+_ROUNDS = 4  # of fits of the width, each of which changes it by a third at most
+_SETTLED = 0.03
+
+
+def site_scale(image, sites, sigma, spacing):
+    """Find the width of peaks on the sites of a crystal, and the distance of neighbouring sites.
+
+    Where columns hardly stand out of the noise, peaks fitted where each seems to be come out too narrow, and noise
+    taken for columns too close. At the sites, which the whole crystal tells, noise has nothing to choose.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (H, W), float32
+        Bright columns.
+    sites : stemlib.defects.sublattices.Sites
+    sigma, spacing : float
+        Standard deviation of the columns' peaks and distance of neighbours, px, to start from.
+
+    Returns
+    -------
+    sigma, spacing : float
+        As they were where there are fewer than two sites.
+
+    Examples
+    --------
+    >>> from stemlib.lattice.find import find_lattice
+    >>> from stemlib.defects.sublattices import assign_sites
+    >>> from stemlib.synthetic import crystal_image
+    >>> scene = crystal_image("square", (128, 128), spacing=10, relative_sigma=0.22, seed=0)
+    >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 9.0)
+    >>> [round(value, 1) for value in site_scale(scene.image, sites, 1.5, 9.0)]
+    [2.2, 10.0]
+    """
+    if len(sites.positions) < 2:
+        return sigma, spacing
+    nearest = cKDTree(sites.positions).query(sites.positions, k=2)[0][:, 1]
+    spacing = float(np.median(nearest))
+    image = np.asarray(image, np.float64)
+    for _ in range(_ROUNDS):
+        before, sigma = sigma, fit_width(image, sites.positions, sigma, spacing)
+        if abs(sigma - before) <= _SETTLED * before:
+            break
+    return sigma, spacing

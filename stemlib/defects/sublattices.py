@@ -1,0 +1,275 @@
+"""Sites of the unit cell: where a crystal's columns should be, and which column is on which site."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+_NODES_PER_SPACING = 12  # of the map of the cell in which sites are looked for
+_SPREAD = 0.08  # over the spacing: standard deviation with which columns are spread on that map
+_APART = 0.45  # over the spacing: two sites are not closer
+_LEAST_OCCUPIED = 0.4  # share of cells that have a column on a site
+_ON_SITE = 0.2  # over the spacing: a column that is not farther from its site is where it should be
+_LEAST_ORDERED = 0.5  # share of the sites around with a column where it should be, within the crystal
+_NEIGHBOURS = 10  # whose median offset says where a site is locally
+_ROUNDS = 3
+_SECTORS, _EMPTY_RUN = 12, 5  # sectors around a point; so many empty ones in a row are an edge
+
+
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """All sites of a crystal within an image.
+
+    Parameters
+    ----------
+    fractions : numpy.ndarray, shape (S, 2)
+        The sites of the cell, in units of a and b from the lattice's origin.
+    kind : numpy.ndarray of int, shape (N,)
+        For every site in the image, which of the cell it is.
+    positions : numpy.ndarray, shape (N, 2)
+        Where its column should be, (y, x) px: the lattice, its measured distortion, and the median offset of the
+        nearest columns.
+    columns : numpy.ndarray of int, shape (N,)
+        The column that is on it, -1 where none is.
+    offsets : numpy.ndarray, shape (N, 2)
+        Of that column from the site, px; NaN where none is.
+    additional : numpy.ndarray of int, shape (M,)
+        Columns within the crystal that are on no site.
+    beyond : numpy.ndarray, shape (K, 2)
+        Sites within a spacing beyond the image's edge, where the crystal goes on: (y, x) px.
+    beyond_kind : numpy.ndarray of int, shape (K,)
+    """
+
+    fractions: np.ndarray
+    kind: np.ndarray
+    positions: np.ndarray
+    columns: np.ndarray
+    offsets: np.ndarray
+    additional: np.ndarray
+    beyond: np.ndarray
+    beyond_kind: np.ndarray
+
+
+def assign_sites(positions, lattice, spacing):
+    """Find the sites of a crystal's cell, and which column is on which site.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray, shape (C, 2)
+        Of the columns, (y, x) px.
+    lattice : stemlib.lattice.Lattice
+    spacing : float
+        Distance of neighbouring columns, px.
+
+    Returns
+    -------
+    Sites
+        Without sites where columns do not repeat with the lattice.
+
+    Examples
+    --------
+    >>> from stemlib.lattice.find import find_lattice
+    >>> from stemlib.synthetic import crystal_image
+    >>> scene = crystal_image("honeycomb", (160, 160), spacing=10, vacancies=0.05, seed=3)
+    >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 10.0)
+    >>> len(sites.fractions), int((sites.columns < 0).sum()) == len(scene.missing)
+    (2, True)
+    """
+    positions = np.asarray(positions, float).reshape(-1, 2)
+    field = lattice.distortion.field
+    start = field.at(lattice.origin)
+    # The field is known at places of the mean lattice.
+    mean = positions
+    for _ in range(_ROUNDS):
+        mean = positions - field.at(mean) + start
+    fractions = ((mean - lattice.origin) @ np.linalg.inv(lattice.cell))[field.covers(positions)]
+    found = _cell_sites(fractions % 1, lattice, spacing)
+    kind, expected = _expected(found, lattice)
+    # Columns at the image's edge may be drawn inside while their site lies beyond it.
+    away = np.maximum(-0.5 - expected, expected - np.array(lattice.shape) + 0.5).max(axis=1)
+    kind, expected, away = (values[away < spacing] for values in (kind, expected, away))
+    half = 0.5 * _nearest_site(found, lattice, spacing)
+    local, column = expected, np.full(len(expected), -1)
+    for _ in range(_ROUNDS):
+        column = _one_to_one(local, positions, half[kind])
+        taken = np.flatnonzero(column >= 0)
+        if len(taken) <= _NEIGHBOURS:
+            break
+        local = expected + _local_offset(expected, taken, positions[column[taken]] - expected[taken])
+    offsets = np.full(local.shape, np.nan)
+    taken = column >= 0
+    offsets[taken] = positions[column[taken]] - local[taken]
+    member = np.zeros(len(expected), bool)
+    shown = away < 0
+    on_site = np.linalg.norm(offsets[shown], axis=1) < _ON_SITE * spacing
+    member[shown] = _in_crystal(expected[shown], expected[shown], kind[shown], on_site)
+    goes_on = np.flatnonzero(~shown)
+    goes_on = goes_on[_in_crystal(expected[goes_on], expected[shown], kind[shown], on_site)]
+    additional = np.setdiff1d(np.arange(len(positions)), column[taken])
+    if len(additional) and member.any():
+        distance, nearest = cKDTree(expected).query(positions[additional])
+        additional = additional[member[nearest] & (distance < spacing)]
+        additional = additional[
+            surrounded(positions[additional], expected[member & taken], spacing, lattice.shape)
+        ]
+    return Sites(
+        found,
+        kind[member],
+        local[member],
+        column[member],
+        offsets[member],
+        additional,
+        local[goes_on],
+        kind[goes_on],
+    )
+
+
+def surrounded(points, occupied, spacing, shape):
+    """Which points have columns on all sides, so that an empty site there is a vacancy and not the crystal's edge.
+
+    Parameters
+    ----------
+    points : numpy.ndarray, shape (N, 2)
+        (y, x), px.
+    occupied : numpy.ndarray, shape (M, 2)
+        Where columns are.
+    spacing : float
+        Distance of neighbouring columns, px. Columns within three and a half of it count.
+    shape : tuple of int
+        Height and width of the image, px; beyond it, the crystal is taken to go on.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (N,)
+        False where a sector of 150 degrees or more holds no column.
+
+    Examples
+    --------
+    >>> row = np.column_stack([np.full(9, 50.0), 10.0 * np.arange(9)])
+    >>> block = np.concatenate([row + [dy, 0] for dy in (-20, -10, 10, 20)])
+    >>> surrounded(np.array([[50.0, 40.0], [85.0, 40.0]]), block, 10.0, (200, 200)).tolist()
+    [True, False]
+    """
+    if not len(points) or not len(occupied):
+        return np.zeros(len(points), bool)
+    result = np.zeros(len(points), bool)
+    middles = (np.arange(_SECTORS) + 0.5) / _SECTORS * 2 * np.pi
+    directions = spacing * np.column_stack([np.sin(middles), np.cos(middles)])
+    for k, near in enumerate(cKDTree(occupied).query_ball_point(points, 3.5 * spacing)):
+        away = occupied[near] - points[k]
+        away = away[np.abs(away).max(axis=1) > 0.3 * spacing]
+        filled = ((points[k] + directions < 0) | (points[k] + directions > np.array(shape) - 1)).any(axis=1)
+        turn = np.arctan2(away[:, 0], away[:, 1]) / (2 * np.pi) % 1
+        filled[(turn * _SECTORS).astype(int) % _SECTORS] = True
+        # The longest run of empty sectors, around the circle.
+        run = longest = 0
+        for empty in np.concatenate([~filled, ~filled]):
+            run = run + 1 if empty else 0
+            longest = max(longest, run)
+        result[k] = longest < _EMPTY_RUN
+    return result
+
+
+def _cell_sites(fractions, lattice, spacing):
+    """Places of the cell that enough cells have a column at."""
+    if not len(fractions):
+        return np.zeros((0, 2))
+    size = np.maximum(4, np.ceil(lattice.lengths / spacing * _NODES_PER_SPACING)).astype(int)
+    nodes = np.rint(fractions * size).astype(int) % size
+    density = np.zeros(size)
+    np.add.at(density, tuple(nodes.T), 1.0)
+    spread = _SPREAD * spacing * size / lattice.lengths
+    density = ndimage.gaussian_filter(density, spread, mode="wrap")
+    order = np.argsort(-density.ravel())
+    n_cells = len(lattice.points()[0])
+    found = np.zeros((0, 2))
+    for flat in order:
+        if density.ravel()[flat] < 0.1 * density.max():
+            break
+        place = np.array(np.unravel_index(flat, size)) / size
+        if len(found) and _wrapped(place - found, lattice.cell).min() < _APART * spacing:
+            continue
+        for _ in range(2):
+            away = (fractions - place + 0.5) % 1 - 0.5
+            near = np.linalg.norm(away @ lattice.cell, axis=1) < 0.3 * spacing
+            place = place + np.median(away[near], axis=0) if near.any() else place
+        if near.sum() >= _LEAST_OCCUPIED * n_cells:
+            found = np.vstack([found, place % 1])
+    return found
+
+
+def _wrapped(differences, cell):
+    """Distance to the nearest image of a place in the cell, px."""
+    images = np.mgrid[-1:2, -1:2].reshape(2, -1).T
+    differences = (differences + 0.5) % 1 - 0.5
+    return np.linalg.norm((differences[..., None, :] + images) @ cell, axis=-1).min(axis=-1)
+
+
+def _nearest_site(fractions, lattice, spacing):
+    """Distance of each site to the nearest one, its own repetitions included, px."""
+    images = np.mgrid[-2:3, -2:3].reshape(2, -1).T
+    own = np.linalg.norm(images[np.abs(images).sum(axis=1) > 0] @ lattice.cell, axis=1).min()
+    nearest = np.full(len(fractions), own)
+    for k, place in enumerate(fractions):
+        others = np.delete(fractions, k, axis=0)
+        if len(others):
+            nearest[k] = min(own, _wrapped(place - others, lattice.cell).min())
+    return np.minimum(nearest, 1.5 * spacing)
+
+
+def _expected(fractions, lattice):
+    """All sites in and around the image: which of the cell, and where by lattice and measured distortion."""
+    rim = 2.0 + np.abs(lattice.distortion.field.displacements).max()
+    low, high = np.full(2, -rim), np.array(lattice.shape) - 1 + rim
+    corners = np.array([low, [low[0], high[1]], [high[0], low[1]], high]) - lattice.origin
+    steps = corners @ np.linalg.inv(lattice.cell)
+    first, last = np.floor(steps.min(axis=0)).astype(int) - 1, np.ceil(steps.max(axis=0)).astype(int) + 1
+    cells = np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1].reshape(2, -1).T
+    kind = np.tile(np.arange(len(fractions)), len(cells))
+    mean = lattice.origin + (cells[:, None] + fractions).reshape(-1, 2) @ lattice.cell
+    field = lattice.distortion.field
+    return kind, mean + field.at(mean) - field.at(lattice.origin)
+
+
+def _one_to_one(sites, columns, reach):
+    """The column on each site: of all pairs within reach, the closest first."""
+    result = np.full(len(sites), -1)
+    if not len(sites) or not len(columns):
+        return result
+    count = min(3, len(columns))
+    distance, nearest = cKDTree(columns).query(sites, k=np.arange(1, count + 1))
+    pairs = np.argsort(distance, axis=None, kind="stable")
+    used = np.zeros(len(columns), bool)
+    for site, rank in zip(*np.unravel_index(pairs, distance.shape), strict=True):
+        if distance[site, rank] > reach[site]:
+            continue
+        column = nearest[site, rank]
+        if result[site] < 0 and not used[column]:
+            result[site], used[column] = column, True
+    return result
+
+
+def _in_crystal(points, expected, kind, on_site):
+    """Which points lie in the crystal: around them, most sites of a kind have their column where it should be.
+
+    One kind will do: a phase that leaves the other sites empty has the same lattice.
+    """
+    result = np.zeros(len(points), bool)
+    for one in np.unique(kind):
+        members = np.flatnonzero(kind == one)
+        if len(members) > _NEIGHBOURS:
+            _, near = cKDTree(expected[members]).query(points, k=_NEIGHBOURS)
+            result |= on_site[members[near]].mean(axis=1) >= _LEAST_ORDERED
+    return result
+
+
+def _local_offset(sites, taken, offsets):
+    """Median offset of the nearest columns, but not of the one on the site itself."""
+    _, near = cKDTree(sites[taken]).query(sites, k=_NEIGHBOURS + 1)
+    values = offsets[near]
+    own = taken[near] == np.arange(len(sites))[:, None]
+    # Where the site is empty there is no own column: the farthest is left out.
+    own[~own.any(axis=1), -1] = True
+    values[own] = np.nan
+    return np.nanmedian(values, axis=1)

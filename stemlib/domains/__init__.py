@@ -1,0 +1,7 @@
+"""Grains, phases and twins: `find_domains` and what it is made of."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"find": ["find_domains"], "result": ["Domains"]}
+)

@@ -1,0 +1,240 @@
+"""Any microscope file, HyperSpy signal or array as one thing: an image with its pixel size."""
+
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from stemlib.io.grey import as_grey, to_uint8
+
+__all__ = ["Micrograph", "as_micrograph", "check_mask", "read", "to_uint8"]
+
+
+@dataclass(frozen=True, eq=False)
+class Micrograph:
+    """A grey image, the size of its pixels and what the file said about it.
+
+    Parameters
+    ----------
+    image : array_like, shape (H, W)
+        Intensities of any real dtype; kept as float32. Three or four equal colour channels count as grey.
+    pixel_size_nm : float or None
+        Side of a pixel in nm, None where it is unknown.
+    metadata : dict
+        What the file told, in the layout that `read` describes.
+
+    Raises
+    ------
+    TypeError
+        If `image` does not hold real numbers.
+    ValueError
+        If `image` is empty, not 2-D, coloured, or not finite, or `pixel_size_nm` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Micrograph(np.zeros((4, 6), "uint16"), pixel_size_nm=0.2)
+    Micrograph(4 x 6 px, 0.2 nm per px)
+    """
+
+    image: np.ndarray
+    pixel_size_nm: float | None = None
+    metadata: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "image", as_grey(self.image))
+        object.__setattr__(self, "pixel_size_nm", _checked_pixel_size(self.pixel_size_nm))
+
+    def __repr__(self):
+        size = "pixel size unknown" if self.pixel_size_nm is None else f"{self.pixel_size_nm:g} nm per px"
+        return f"Micrograph({self.image.shape[0]} x {self.image.shape[1]} px, {size})"
+
+
+def read(path, *, select=None):
+    """Read one image from a microscope's file, with its pixel size in nm where the file tells it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A picture (png, jpg, ...; 16-bit colour is read as 8-bit), tif, npy, npz (the array called ``image``,
+        or the only image in it), or any format of RosettaSciIO, HyperSpy's readers (dm3, dm4, emd, hspy,
+        mrc, ser, ...).
+    select : int or str, optional
+        Which image, where the file holds several: its number, counted over all data sets and the frames of
+        stacks in the order of the error message, or the name of a data set that holds one image.
+
+    Returns
+    -------
+    Micrograph
+        ``image`` float32 (H, W); ``pixel_size_nm`` None where the file has none, or one in reciprocal or
+        undefined units. ``metadata`` holds ``path``, ``name`` (of the data set), ``instrument``, ``voltage_kv``
+        and ``detector`` (None where the file does not say), ``file`` (a dict in the layout of HyperSpy's
+        metadata: ``General``, ``Acquisition_instrument``, ...) and ``original`` (the format's own tree, raw).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TypeError
+        If `path` is no path, `select` is neither a number nor a name, or the image is complex.
+    ValueError
+        If the file cannot be read, holds several images and `select` does not name one of them, or the image
+        is empty, not 2-D, coloured or not finite.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "stack.npy"
+    >>> np.save(path, np.arange(60.0).reshape(3, 4, 5))
+    >>> read(path, select=1).image[0]
+    array([20., 21., 22., 23., 24.], dtype=float32)
+    """
+    from stemlib.io import readers
+
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a str or pathlib.Path, not {type(path).__name__}")
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"path: there is no file {str(path)!r}; working folder: {os.getcwd()}")
+    if path.is_dir() and path.suffix.lower() != ".zspy":
+        raise ValueError(f"path: {str(path)!r} is a folder; give one image file in it")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ValueError(f"path: {str(path)!r} is an empty file; copy it anew")
+    found = readers.data_sets(path)
+    data_set, index = readers.choose(found, select, path)
+    tree, original = data_set.metadata.get("file", {}), data_set.metadata.get("original", {})
+    metadata = {"path": str(path), **_layout(data_set.name, tree, original)}
+    try:
+        return Micrograph(data_set.image(index), data_set.pixel_size_nm, metadata)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{str(path)!r}: {error}") from error
+
+
+def as_micrograph(image, *, pixel_size_nm=None):
+    """Take an image in any form as a `Micrograph`.
+
+    Parameters
+    ----------
+    image : str, pathlib.Path, array_like, Micrograph or hyperspy.signals.Signal2D
+        A file, an array (H, W) of any real dtype or (H, W, 3 or 4) with equal colour channels, or a signal
+        without navigation axes.
+    pixel_size_nm : float, optional
+        Side of a pixel in nm; wins over what `image` says itself.
+
+    Returns
+    -------
+    Micrograph
+        ``image`` float32 (H, W).
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        As `read` and `Micrograph`; a signal that is a stack or a spectrum is a ValueError too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_micrograph(np.eye(3), pixel_size_nm=0.1).pixel_size_nm
+    0.1
+    """
+    if isinstance(image, str | os.PathLike):
+        image = read(image)
+    if isinstance(image, Micrograph):
+        found, own_size, metadata = image.image, image.pixel_size_nm, image.metadata
+    elif _is_signal(image):
+        found, own_size, metadata = _from_signal(image)
+    else:
+        found, own_size, metadata = image, None, {}
+    return Micrograph(found, own_size if pixel_size_nm is None else pixel_size_nm, metadata)
+
+
+def check_mask(mask, shape):
+    """Check where to look in an image.
+
+    Parameters
+    ----------
+    mask : array_like of bool, shape (H, W), or None
+        True where to look; None looks everywhere. Zeros and ones of any dtype will do.
+    shape : tuple of int
+        Shape (H, W) of the image.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (H, W)
+        A new array.
+
+    Raises
+    ------
+    TypeError
+        If `mask` holds other things than zeros and ones.
+    ValueError
+        If its shape is not that of the image, or it is False everywhere.
+
+    Examples
+    --------
+    >>> check_mask(None, (2, 2)).all()
+    np.True_
+    """
+    shape = tuple(int(n) for n in shape)
+    if mask is None:
+        return np.ones(shape, bool)
+    mask = np.asarray(mask)
+    if mask.shape != shape:
+        raise ValueError(f"mask has the shape {mask.shape}, the image {shape}; they must be equal")
+    if mask.dtype != bool:
+        if mask.dtype.kind not in "uif" or not np.isin(mask, (0, 1)).all():
+            raise TypeError(
+                f"mask must be True where to look and False elsewhere, not {mask.dtype} with other values"
+            )
+        mask = mask.astype(bool)
+    if not mask.any():
+        raise ValueError("mask is False everywhere; it must be True where to look")
+    return mask.copy()
+
+
+def _is_signal(image):
+    # By the name of the class, so that arrays and pictures do not need HyperSpy loaded.
+    return any(
+        c.__name__ == "BaseSignal" and c.__module__.startswith("hyperspy") for c in type(image).__mro__
+    )
+
+
+def _from_signal(signal):
+    from stemlib.io.readers import pixel_size_nm
+
+    axes = signal.axes_manager
+    if axes.signal_dimension != 2 or axes.navigation_size > 1:
+        raise ValueError(
+            f"image is the signal {signal!r}; it must have two signal axes and no navigation axes: "
+            "take one image of a stack with .inav[NUMBER], or turn a map with .transpose()"
+        )
+    # HyperSpy lists (x, y); scales are equal or unknown, so the order does not matter.
+    size = pixel_size_nm([a.scale for a in axes.signal_axes], [a.units for a in axes.signal_axes], "image")
+    data = np.asarray(signal.data)
+    # A stack of one image is an image.
+    data = data[(0,) * axes.navigation_dimension]
+    if data.dtype.names is not None:
+        data = np.stack([data[c] for c in "RGB" if c in data.dtype.names], axis=-1)
+    trees = signal.metadata.as_dictionary(), signal.original_metadata.as_dictionary()
+    return data, size, _layout(signal.metadata.General.title, *trees)
+
+
+def _layout(name, tree, original):
+    from stemlib.io.metadata import described
+
+    return {"name": name, **described(tree, original), "file": tree, "original": original}
+
+
+def _checked_pixel_size(value):
+    if value is None:
+        return None
+    try:
+        size = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"pixel_size_nm must be a number of nm or None, not {value!r}") from error
+    if not (math.isfinite(size) and size > 0):
+        raise ValueError(f"pixel_size_nm={value!r} must be positive; None where it is unknown")
+    return size

@@ -1,0 +1,273 @@
+"""What a microscope's file holds: its images, one by one, with the pixel size of each."""
+
+import importlib
+import math
+import warnings
+import zipfile
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stemlib.io.metadata import completed
+
+# Suffixes that Pillow reads; none of them carries a pixel size that a microscope wrote.
+PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".gif", ".pgm", ".ppm", ".pbm", ".webp"}
+
+# Lengths in nm. Reciprocal and angular units, and the centimetres and inches of printing, are left out on
+# purpose: a scale in them says nothing about the size of a pixel on the specimen.
+_UNITS_NM = {
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1.0),
+    **dict.fromkeys(("å", "a", "ang", "angstrom", "angstroms", "ångström"), 0.1),
+    **dict.fromkeys(("pm", "picometer", "picometers", "picometre", "picometres"), 1e-3),
+    **dict.fromkeys(("µm", "um", "\\u00b5m", "micron", "microns"), 1e3),
+    **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), 1e3),
+    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e6),
+    **dict.fromkeys(("m", "meter", "metre"), 1e9),
+}
+
+
+@dataclass
+class DataSet:
+    """One array of a file: an image, or a stack whose leading axes count images."""
+
+    name: str
+    data: object
+    pixel_size_nm: float | None = None
+    metadata: dict = field(default_factory=dict)
+
+    @property
+    def stack_shape(self):
+        """Shape of the leading axes; () for a single image."""
+        colour = len(self.data.shape) > 2 and self.data.shape[-1] in (3, 4) and self.metadata.get("colour")
+        return tuple(self.data.shape[: -3 if colour else -2])
+
+    @property
+    def n_images(self):
+        """Number of images in it."""
+        return math.prod(self.stack_shape)
+
+    def image(self, index):
+        """Return the image at a flat `index` as an array in memory."""
+        return np.asarray(
+            self.data[np.unravel_index(index, self.stack_shape)] if self.stack_shape else self.data
+        )
+
+
+def pixel_size_nm(scales, units, where):
+    """Pixel size in nm from the scale and the unit of the two image axes, or None where they do not tell."""
+    sizes = []
+    for scale, unit in zip(scales, units, strict=True):
+        name = str(unit).strip().lower().replace("μ", "µ").replace("\u212b", "å")
+        # Units are written in any case, but these would be taken for milli and metre.
+        factor = None if str(unit).strip() in ("Mm", "M") else _UNITS_NM.get(name)
+        size = abs(float(scale)) * factor if factor and scale is not None else math.nan
+        if not (math.isfinite(size) and size > 0):
+            return None
+        sizes.append(size)
+    if max(sizes) > 1.01 * min(sizes):
+        warnings.warn(
+            f"{where}: pixels are not square ({sizes[0]:g} by {sizes[1]:g} nm); the pixel size is taken as "
+            "unknown. Resample the image, or pass pixel_size_nm",
+            stacklevel=4,
+        )
+        return None
+    return float(np.mean(sizes))
+
+
+def data_sets(path):
+    """Read every data set of a file that can be an image.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An existing file (or a .zspy folder).
+
+    Returns
+    -------
+    list of DataSet
+        In the order of the file.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown or the content cannot be read; the message names the file and the remedy.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix in PICTURES:
+            return _read_picture(path)
+        if suffix in (".npy", ".npz"):
+            return _read_numpy(path)
+        if suffix in (".tif", ".tiff"):
+            return _read_tiff(path)
+        return _read_microscope_file(path)
+    except _UnreadableError as error:
+        raise ValueError(f"path: {str(path)!r} {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # readers raise whatever their parser meets in a broken file
+        raise ValueError(
+            f"path: {str(path)!r} cannot be read ({str(error) or type(error).__name__}); "
+            f"is the file complete, and is {suffix!r} the right suffix?"
+        ) from error
+
+
+def choose(found, select, path):
+    """Data set and flat index of the one image that `select` names."""
+    total = sum(d.n_images for d in found)
+    if select is None and total == 1:
+        select = 0
+    listing = _listing(found)
+    if total == 0:
+        raise ValueError(f"path: {str(path)!r} holds no image but {listing}")
+    if select is None:
+        raise ValueError(
+            f"path: {str(path)!r} holds {total} images ({listing}); choose one with "
+            "stemlib.read(path, select=NUMBER or NAME)"
+        )
+    if isinstance(select, str):
+        named = [d for d in found if d.name == select]
+        if len(named) == 1 and named[0].n_images == 1:
+            return named[0], 0
+        raise ValueError(f"select={select!r} does not name one image of {str(path)!r}; it holds {listing}")
+    if isinstance(select, bool) or not isinstance(select, int | np.integer):
+        raise TypeError(f"select must be a number or a name, not {select!r}")
+    if not 0 <= select < total:
+        raise ValueError(f"select={select} is not among the images of {str(path)!r}; it holds {listing}")
+    first = np.cumsum([0] + [d.n_images for d in found])
+    number = int(np.searchsorted(first, select, side="right")) - 1
+    return found[number], int(select - first[number])
+
+
+def _listing(found):
+    parts, first = [], 0
+    for data_set in found:
+        count = data_set.n_images
+        numbers = f"{first}" if count == 1 else f"{first} to {first + count - 1}"
+        parts.append(f"{numbers}: {data_set.name!r} {tuple(data_set.data.shape)}")
+        first += count
+    return ", ".join(parts)
+
+
+class _UnreadableError(Exception):
+    """What is wrong with a file, as the second half of a sentence that begins with its name."""
+
+
+def _read_picture(path):
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        frames = []
+        for index in range(getattr(picture, "n_frames", 1)):
+            picture.seek(index)
+            if picture.mode in ("L", "F", "I", "I;16", "I;16B", "I;16L"):
+                frames.append(np.array(picture))
+            elif picture.mode in ("1", "LA", "La"):
+                frames.append(np.array(picture.convert("L")))
+            else:
+                # Palettes and CMYK become colours first: their stored numbers are no intensities.
+                frames.append(np.array(picture.convert("RGB")))
+    colour = frames[0].ndim == 3
+    return [DataSet(path.name, frames[0] if len(frames) == 1 else np.stack(frames), None, {"colour": colour})]
+
+
+def _read_numpy(path):
+    if path.suffix.lower() == ".npy":
+        return [_checked(path.name, np.load(path, allow_pickle=False))]
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise _UnreadableError("is not a whole .npz archive; save it anew with numpy.savez") from error
+    with archive:
+        arrays = {name: archive[name] for name in archive.files}
+    # An array called "image" is meant to be read; the tables of positions beside it are not.
+    if "image" in arrays:
+        return [_checked("image", arrays["image"])]
+    # Lists of positions are (N, 2) to (N, 4), which no image is.
+    found = [
+        _checked(n, a)
+        for n, a in arrays.items()
+        if a.ndim >= 2 and a.shape[-1] > 4 and a.dtype.kind in "buif"
+    ]
+    if not found:
+        held = ", ".join(f"{n} {a.shape} {a.dtype}" for n, a in arrays.items()) or "nothing"
+        raise _UnreadableError(f"holds no 2-D array of real numbers but {held}")
+    return found
+
+
+def _checked(name, array):
+    """Make a data set of an array from NumPy's formats, whose last axis may hold colours."""
+    return DataSet(name, array, None, {"colour": array.ndim == 3 and array.shape[-1] in (3, 4)})
+
+
+def _read_tiff(path):
+    try:
+        return _read_microscope_file(path)
+    except Exception as error:
+        # tifffile decodes LZW and other compressions only with imagecodecs; Pillow has its own decoders.
+        try:
+            found = _read_picture(path)
+        except Exception:
+            raise error from None
+        warnings.warn(
+            f"{path}: only the pixels of this TIFF could be read, its pixel size is taken as unknown "
+            f"({error}). Install imagecodecs to read all of it, or pass pixel_size_nm",
+            stacklevel=5,
+        )
+        return found
+
+
+def _read_microscope_file(path):
+    """Ask RosettaSciIO, HyperSpy's readers, without HyperSpy itself: its signals are not needed here."""
+    from rsciio import IO_PLUGINS
+
+    suffix = path.suffix[1:].lower()
+    plugins = [p for p in IO_PLUGINS if suffix in {e.lower() for e in p["file_extensions"]}]
+    if not plugins:
+        raise _UnreadableError(
+            f"has the suffix {path.suffix!r}, which no reader knows; give a file that RosettaSciIO reads "
+            "(dm3, dm4, emd, hspy, mrc, ser, tif, ...), a picture, .npy or .npz"
+        )
+    problems = []
+    for plugin in plugins:
+        try:
+            dictionaries = importlib.import_module(plugin["api"]).file_reader(str(path))
+        except ImportError as error:
+            problems.append(
+                f"{plugin['name']}: the package {error.name or error} is missing, install it "
+                "or all of them with: pip install 'rosettasciio[all]'"
+            )
+        except Exception as error:  # several formats share a suffix: the next reader may know it
+            problems.append(f"{plugin['name']}: {str(error) or type(error).__name__}")
+        else:
+            return _images_among(dictionaries, path)
+    raise _UnreadableError(
+        f"cannot be read ({'; '.join(problems)}); is the file complete, and is {path.suffix!r} the right suffix?"
+    )
+
+
+def _images_among(dictionaries, path):
+    found, others = [], []
+    for number, entry in enumerate(dictionaries):
+        data, axes = entry["data"], list(entry.get("axes", []))
+        title = entry.get("metadata", {}).get("General", {}).get("title") or f"data set {number}"
+        signal = [i for i, axis in enumerate(axes) if not axis.get("navigate", False)]
+        colour = data.dtype.names is not None and {"R", "G", "B"} <= set(data.dtype.names)
+        if len(data.shape) < 2 or (len(data.shape) > 2 and len(signal) < 2):
+            others.append(f"{title} {tuple(data.shape)}")
+            continue
+        pair = signal[-2:] if len(signal) >= 2 else [0, 1]
+        scales = [axes[i].get("scale") if len(axes) > i else None for i in pair]
+        units = [axes[i].get("units") if len(axes) > i else None for i in pair]
+        if colour:
+            data = np.asarray(data)
+            data = np.stack([data[c] for c in ("R", "G", "B")], axis=-1)
+        metadata = {
+            "colour": colour,
+            "file": completed(entry),
+            "original": entry.get("original_metadata") or {},
+        }
+        found.append(DataSet(title, data, pixel_size_nm(scales, units, path), metadata))
+    if not found:
+        raise _UnreadableError(f"holds no image but {', '.join(others) or 'nothing'}")
+    return found

@@ -1,0 +1,219 @@
+"""Defects that were drawn are found, none where none is, and wrong or hopeless input is told clearly."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import stemlib
+from stemlib.defects.find import find_defects
+from stemlib.synthetic import crystal_image, render_columns
+
+
+def at(table):
+    return table[["y", "x"]].to_numpy(float)
+
+
+def drawn(scene):
+    return np.vstack([at(scene.missing), at(scene.columns[scene.columns["displaced"] > 0])])
+
+
+def agreement(scene, defects):
+    truth, found = drawn(scene), at(defects.table)
+    distance = np.linalg.norm(truth[:, None] - found, axis=-1)
+    reach = 0.5 * scene.spacing
+    return (distance.min(axis=1) < reach).mean(), (distance.min(axis=0) < reach).mean()
+
+
+def scene_of(crystal="perovskite", side=256, **options):
+    options = {"vacancies": 0.015, "displaced": 0.015, "displacement": 0.33, "seed": 5} | options
+    return crystal_image(crystal, (side, side), spacing=10, rotation_deg=21, jitter=0.1, drift=1.0, **options)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return scene_of()
+
+
+@pytest.fixture(scope="module")
+def defects(scene):
+    return find_defects(scene.image, pixel_size_nm=0.02)
+
+
+def test_missing_and_displaced_columns_are_found_and_named(scene, defects):
+    recall, precision = agreement(scene, defects)
+    assert recall >= 0.95
+    assert precision >= 0.9
+    kinds = defects.table["kind"].value_counts()
+    assert kinds["missing"] == len(scene.missing)
+    assert {"both", "contrast"} >= set(defects.table["flagged_by"]) - {"patterson"}
+
+
+@pytest.mark.parametrize("scheme", ["unit-cell", "columns"])
+def test_a_perfect_crystal_has_no_defects(scheme):
+    perfect = scene_of("honeycomb", vacancies=0, displaced=0)
+    assert len(find_defects(perfect.image, scheme=scheme, false_alarms=0.1).table) <= 1
+
+
+@pytest.mark.parametrize("descriptor", ["patterson", "contrast"])
+def test_each_part_finds_defects_by_itself_and_says_so(descriptor):
+    scene = scene_of("hexagonal", 300, vacancies=0.006, displaced=0.006)
+    defects = find_defects(scene.image, descriptor=descriptor)
+    recall, _ = agreement(scene, defects)
+    assert recall >= (0.9 if descriptor == "contrast" else 0.3)
+    assert set(defects.table["flagged_by"]) == {descriptor}
+
+
+def test_tables_are_complete(scene, defects, tmp_path):
+    table, columns = defects.table, defects.columns
+    assert table["score"].is_monotonic_decreasing
+    np.testing.assert_allclose(table["y_nm"], 0.02 * table["y"])
+    np.testing.assert_allclose(
+        -np.log10(table["p_value"][table["score"] < 300]), table["score"][table["score"] < 300]
+    )
+    assert (~columns["is_empty"]).sum() >= 0.97 * len(scene.columns)
+    empty = columns[columns["is_empty"]]
+    assert abs(len(empty) - len(scene.missing)) <= 5
+    assert (empty["score"] > 4).sum() >= 0.9 * len(scene.missing)
+    assert columns[["y", "x", "score"]].notna().all(axis=None)
+    assert columns.sort_values("score").iloc[-1]["score"] > 3
+    assert defects.n_tried > len(columns)
+    defects.to_csv(tmp_path / "defects.csv")
+    written = pd.read_csv(tmp_path / "defects.csv")
+    assert {"y (px)", "x (nm)", "offset (px)", "offset (nm)", "score", "flagged_by"} <= set(written)
+    assert len(written) == len(table)
+
+
+def test_the_map_is_high_at_defects(scene, defects):
+    shown = defects.score_map
+    assert shown.shape == scene.image.shape
+    assert shown.dtype == np.float32
+    rows = np.clip(np.rint(at(defects.table)).astype(int), 0, 255)
+    assert (shown[rows[:, 0], rows[:, 1]] > 2).mean() > 0.9
+    assert np.nanmedian(shown) < 1.3
+
+
+def test_the_same_seed_gives_the_same_and_brightness_does_not_matter(scene, defects):
+    again = find_defects(scene.image, pixel_size_nm=0.02)
+    pd.testing.assert_frame_equal(again.table, defects.table)
+    pd.testing.assert_frame_equal(again.columns, defects.columns)
+    brighter = find_defects((scene.image * 4000 + 700).astype(np.uint16))
+    recall, precision = agreement(scene, brighter)
+    assert recall >= 0.95
+    assert precision >= 0.9
+
+
+def test_turned_and_dark_images_show_the_same_defects(scene, defects):
+    for image, options, back in (
+        (np.rot90(scene.image), {}, lambda p: np.column_stack([p[:, 1], 255 - p[:, 0]])),
+        (5 - scene.image, {"dark_columns": True}, lambda p: p),
+    ):
+        found = back(at(find_defects(image, **options).table))
+        distance = np.linalg.norm(drawn(scene)[:, None] - found, axis=-1)
+        assert (distance.min(axis=1) < 5).mean() >= 0.95
+
+
+def test_the_mask_hides_defects(scene, defects):
+    mask = np.ones(scene.image.shape, bool)
+    mask[:, :128] = False
+    hidden = find_defects(scene.image, mask=mask)
+    assert (hidden.table["x"] > 126).all()
+    expected = (drawn(scene)[:, 1] > 140).sum()
+    assert len(hidden.table) >= 0.9 * expected
+
+
+def test_a_row_of_vacancies_is_a_chain():
+    scene = crystal_image("square", (240, 240), spacing=12, seed=1)
+    y, x = np.indices(scene.image.shape)
+    line = scene.columns[(np.abs(scene.columns["y"] - 120) < 7) & scene.columns["x"].between(60, 180)]
+    image = scene.image.copy()
+    for row in line.itertuples():
+        image -= row.intensity * np.exp(
+            -((y - row.y) ** 2 + (x - row.x) ** 2) / (2 * (0.22 * 12) ** 2)
+        ).astype("f4")
+    table = find_defects(image).table
+    chained = table[table["chain"] >= 0]
+    assert len(line) >= 8
+    assert (chained["kind"] == "missing").sum() >= len(line) - 1
+    assert chained["chain"].nunique() == 1
+
+
+@pytest.mark.parametrize("kind", ["displaced", "dim", "bright", "additional"])
+def test_a_line_of_any_kind_of_defect_is_a_chain(kind):
+    scene = crystal_image("square", (240, 240), spacing=12, rotation_deg=20, seed=1)
+    y, x = scene.columns[["y", "x"]].to_numpy().T
+    across = (y - 120) * np.cos(np.deg2rad(20)) + (x - 120) * np.sin(np.deg2rad(20))
+    along = (x - 120) * np.cos(np.deg2rad(20)) - (y - 120) * np.sin(np.deg2rad(20))
+    line = at(scene.columns)[(np.abs(across - np.abs(across).min()) < 6) & (np.abs(along) < 55)]
+    moved = line + {"displaced": [0.0, 4.5], "additional": [6.0, 6.0]}.get(kind, [0.0, 0.0])
+    old, new = {"displaced": (-1.0, 1.0), "dim": (-0.5, 0.0), "bright": (0.7, 0.0), "additional": (0, 0.8)}[
+        kind
+    ]
+    change = render_columns(np.vstack([line, moved]), np.repeat([old, new], len(line)), (240, 240), 0.22 * 12)
+    table = find_defects(scene.image + change).table
+    chained = table[table["chain"] >= 0]
+    assert len(line) >= 8
+    assert chained["chain"].nunique() == 1
+    distance = np.linalg.norm(moved[:, None] - at(chained), axis=-1).min(axis=1)
+    assert (distance < 6).sum() >= len(line) - 2
+    assert (table["chain"] == -1).sum() <= 3
+
+
+def test_lone_defects_are_no_chains(defects):
+    assert len(defects.table) > 15
+    assert (defects.table["chain"] == -1).all()
+
+
+def test_nothing_but_vacuum_and_a_flat_image_say_so():
+    for image in (np.full((128, 128), 3.0), np.random.default_rng(1).poisson(0.2, (200, 200)).astype(float)):
+        with pytest.raises(ValueError, match="atomic column|constant|periodic"):
+            find_defects(image)
+
+
+def test_an_image_without_lattice_or_columns_says_so():
+    noise = np.random.default_rng(0).normal(size=(128, 128))
+    with pytest.raises(ValueError, match="atomic column|periodic"):
+        find_defects(noise)
+    random = np.random.default_rng(1).uniform(5, 187, (220, 2))
+    kept = [random[0]]
+    for point in random[1:]:
+        if np.linalg.norm(np.array(kept) - point, axis=1).min() > 9:
+            kept.append(point)
+    y, x = np.indices((192, 192))
+    glass = sum(np.exp(-((y - p[0]) ** 2 + (x - p[1]) ** 2) / 8) for p in kept)
+    with pytest.raises(ValueError, match=r"periodic in two directions.*scheme=\"columns\""):
+        find_defects(glass)
+    assert find_defects(glass, scheme="columns", descriptor="patterson").lattice is None
+    with pytest.warns(UserWarning, match="only Patterson functions"):
+        assert find_defects(glass, scheme="columns").lattice is None
+
+
+def test_mostly_vacuum_is_told_and_small_images_work():
+    crystalline = np.zeros((256, 256), bool)
+    crystalline[:, :90] = True
+    part = scene_of("square", crystalline=crystalline, vacancies=0, displaced=0)
+    with pytest.warns(UserWarning, match="lattice covers"):
+        assert len(find_defects(part.image).table) <= 3
+    small = crystal_image("square", (64, 64), spacing=8, seed=2)
+    assert len(find_defects(small.image).table) <= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"scheme": "cells"}, ValueError, "scheme='cells' is not known; one of 'unit-cell', 'columns'"),
+        ({"descriptor": "svm"}, ValueError, "descriptor='svm' is not known"),
+        ({"source": "raw"}, ValueError, "source='raw' is not known"),
+        ({"false_alarms": 0}, ValueError, "false_alarms=0 must be positive"),
+        ({"false_alarms": "many"}, TypeError, "false_alarms must be a number"),
+        ({"mask": np.ones((3, 3), bool)}, ValueError, "mask"),
+        ({"weights": "none.safetensors"}, FileNotFoundError, "none.safetensors"),
+    ],
+)
+def test_wrong_arguments_are_told(wrong, error, message):
+    with pytest.raises(error, match=message):
+        find_defects(np.zeros((64, 64)), **wrong)
+
+
+def test_the_name_is_public():
+    assert stemlib.find_defects is find_defects
+    assert "find_defects" in stemlib.__all__

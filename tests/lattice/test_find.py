@@ -1,0 +1,280 @@
+import numpy as np
+import pytest
+
+import stemlib
+from stemlib.lattice.cells import fit_gradient
+from stemlib.lattice.unit_cell import reduce_cell, sublattices, superlattices
+from stemlib.synthetic import crystal_image, random_crystal, render_columns
+from stemlib.synthetic.crystals import Crystal, lattice_points, named_crystal
+
+
+def steps_between(lattice, truth):
+    """The lattice's translations in units of the true ones, which must be whole and of determinant 1."""
+    steps = lattice.cell @ np.linalg.inv(truth)
+    whole = np.round(steps)
+    assert abs(round(np.linalg.det(whole))) == 1, f"{np.linalg.det(steps):.3g} times the area"
+    assert np.abs(steps - whole).max() < 0.05
+    return whole
+
+
+def assert_same(lattice, truth, *, length=0.002, angle=0.2):
+    same = steps_between(lattice, truth) @ truth
+    lengths = np.linalg.norm(same, axis=1)
+    assert lattice.lengths == pytest.approx(lengths, rel=length)
+    assert lattice.angle_deg == pytest.approx(
+        np.degrees(np.arccos(same[0] @ same[1] / lengths.prod())), abs=angle
+    )
+
+
+def perovskite(share, *, seed, shape=(256, 256), vacancies=0.0):
+    """SrTiO3 [001], whose second column has this share of the first one's intensity."""
+    crystal = Crystal(np.eye(2) * np.sqrt(2), np.array([[0, 0], [0.5, 0.5]]), np.array([1.0, share]))
+    return crystal_image(crystal, shape, spacing=8, rotation_deg=12, snr=10, vacancies=vacancies, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_the_cells_of_random_crystals_are_found(seed):
+    rng = np.random.default_rng([7, seed])
+    crystal = random_crystal(rng)
+    spacing = rng.uniform(5, 18)
+    side = int(max(96, 6.5 * spacing * np.linalg.norm(reduce_cell(crystal.cell), axis=1).max()))
+    scene = crystal_image(
+        crystal,
+        (side, side),
+        spacing=spacing,
+        rotation_deg=rng.uniform(0, 360),
+        snr=rng.uniform(8, 40),
+        vacancies=0.03,
+        jitter=0.02 * spacing,
+        seed=rng,
+    )
+    assert_same(stemlib.find_lattice(scene.image), scene.translations, length=0.006, angle=0.5)
+
+
+@pytest.mark.parametrize(
+    "name", ["square", "hexagonal", "honeycomb", "graphene", "kagome", "perovskite", "1T'"]
+)
+def test_sheared_and_jittered_images_are_measured_exactly(name):
+    scene = crystal_image(
+        name,
+        (384, 384),
+        spacing=9,
+        rotation_deg=21,
+        shear=((0, 0.01), (0, 0)),
+        jitter=0.3,
+        vacancies=0.02,
+        seed=2,
+    )
+    assert_same(stemlib.find_lattice(scene.image), scene.translations)
+
+
+@pytest.mark.parametrize("spacing, side", [(4, 64), (4, 300), (10, 64), (80, 520)])
+@pytest.mark.parametrize("name", ["square", "honeycomb"])
+def test_columns_may_be_close_or_far_apart(name, spacing, side):
+    scene = crystal_image(name, (side, side), spacing=spacing, rotation_deg=13, seed=3)
+    assert_same(stemlib.find_lattice(scene.image), scene.translations, length=0.005, angle=0.4)
+
+
+def test_the_half_diagonal_of_a_perovskite_is_no_translation_where_columns_differ():
+    for seed in range(3):
+        scene = perovskite(0.94, seed=seed)
+        assert_same(stemlib.find_lattice(scene.image), scene.translations)
+
+
+def test_equal_columns_make_the_cell_half_as_large():
+    for seed in range(6):
+        scene = perovskite(1.0, seed=seed, vacancies=0.02)
+        half = np.array([[0.5, 0.5], [0.5, -0.5]]) @ scene.translations
+        assert_same(stemlib.find_lattice(scene.image), half)
+
+
+def test_a_difference_of_five_standard_errors_is_seen():
+    # Differences between the two columns in units of the standard error of the difference of the averaged ones,
+    # as a matched filter measures them.
+    found = []
+    for seed in range(6):
+        scene = perovskite(0.9, seed=seed)
+        cells = scene.columns.site.value_counts().min()
+        error = np.sqrt(2 / cells) / scene.columns.snr.median()
+        scene = perovskite(1 - 7 * error, seed=seed)
+        lattice = stemlib.find_lattice(scene.image)
+        found.append(round(lattice.area / abs(np.linalg.det(scene.translations)), 1) == 1)
+    assert sum(found) >= 5
+
+
+@pytest.mark.parametrize("mixed", [0.3, 0.8])
+def test_random_occupation_is_no_superstructure(mixed):
+    for seed in range(3):
+        scene = crystal_image("honeycomb", (320, 320), spacing=8, rotation_deg=8, mixed=mixed, seed=seed)
+        assert_same(stemlib.find_lattice(scene.image), scene.translations)
+
+
+def test_a_weak_displacement_superstructure_is_found():
+    at, site, translations = lattice_points(named_crystal("square"), (300, 300), spacing=10, margin=20)
+    row = np.round((at[:, 0] - at[0, 0]) / 10).astype(int)
+    moved = at + np.outer(np.where(row % 2, 0.5, -0.5), [0, 1])
+    image = render_columns(moved, np.ones(len(at)), (300, 300), 2.2)
+    image += np.random.default_rng(0).normal(0, 0.1, image.shape)
+    assert_same(stemlib.find_lattice(image), np.array([[1, 0], [0, 2]]) @ translations)
+
+
+def test_the_stated_errors_are_those_made():
+    pulls = []
+    for seed in range(8):
+        scene = crystal_image(
+            "honeycomb", (200, 200), spacing=8, rotation_deg=11 * seed, jitter=0.3, snr=12, seed=seed
+        )
+        lattice = stemlib.find_lattice(scene.image)
+        truth = steps_between(lattice, scene.translations) @ scene.translations
+        pulls.append((lattice.cell - truth) / [lattice.a_error, lattice.b_error])
+    assert 0.5 < np.sqrt(np.mean(np.square(pulls))) < 2
+
+
+def test_displacements_by_drift_are_measured():
+    still, drifted = (
+        stemlib.find_lattice(
+            crystal_image("square", (300, 300), spacing=9, drift=drift, seed=4).image
+        ).distortion
+        for drift in (0.0, 1.5)
+    )
+    assert still.displacement_rms < 0.12 and still.strain_rms < 0.005
+    assert 0.3 < drifted.displacement_rms < 1.5
+    assert drifted.displacement_max > 2 * still.displacement_max
+
+
+def test_lattice_points_follow_the_columns_of_a_drifted_image():
+    scene = crystal_image("square", (300, 300), spacing=9, drift=1.5, vacancies=0.02, seed=4)
+    lattice = stemlib.find_lattice(scene.image)
+    columns = scene.columns[["y", "x"]].to_numpy()
+    errors = {}
+    for distorted in (True, False):
+        _, points = lattice.points(distorted=distorted)
+        apart = np.linalg.norm(columns[:, None] - points[None], axis=-1).min(axis=1)
+        errors[distorted] = np.median(apart)
+    assert errors[True] < 0.3 < errors[False]
+
+
+def test_the_origin_is_the_strongest_column():
+    scene = crystal_image("honeycomb", (256, 256), spacing=9, rotation_deg=30, seed=6)
+    origin = stemlib.find_lattice(scene.image).origin
+    strong = scene.columns[scene.columns.site == 0][["y", "x"]].to_numpy()
+    assert np.linalg.norm(strong - origin, axis=1).min() < 0.4
+    assert np.linalg.norm(origin - 127.5) < 20
+    dark = stemlib.find_lattice(1 - scene.image, dark_columns=True).origin
+    assert np.linalg.norm(strong - dark, axis=1).min() < 0.4
+
+
+def test_the_largest_grain_is_measured():
+    first = crystal_image("perovskite", (320, 320), spacing=10, rotation_deg=5, seed=3)
+    second = crystal_image("perovskite", (320, 320), spacing=10, rotation_deg=27, seed=4)
+    image = first.image.copy()
+    image[:, 210:] = second.image[:, 210:]
+    lattice = stemlib.find_lattice(image)
+    assert_same(lattice, first.translations, length=0.003)
+    assert 0.5 < lattice.coverage < 0.75
+
+
+def test_mirror_twins_are_told_apart():
+    crystal = Crystal(np.array([[0, 1.0], [1.1, 0.3]]), np.zeros((1, 2)), np.ones(1))
+    scene = crystal_image(crystal, (320, 320), spacing=11, seed=3)
+    image = scene.image.copy()
+    image[200:] = image[80:200][::-1]
+    assert_same(stemlib.find_lattice(image), scene.translations, length=0.003, angle=0.3)
+
+
+def test_vacuum_contamination_and_background_do_no_harm():
+    y, x = np.mgrid[:320, :320]
+    film = 3 * np.exp(-((y - 200) ** 2 + (x - 220) ** 2) / 3000) + 0.003 * x
+    scene = crystal_image(
+        "perovskite", (320, 320), spacing=9, rotation_deg=17, film=film, crystalline=x + 0.5 * y > 150, seed=8
+    )
+    assert_same(stemlib.find_lattice(scene.image), scene.translations, length=0.003)
+
+
+def test_the_mask_says_where_to_look():
+    first = crystal_image("square", (320, 320), spacing=10, rotation_deg=5, seed=3)
+    second = crystal_image("hexagonal", (320, 320), spacing=12, rotation_deg=2, seed=4)
+    image, mask = first.image.copy(), np.zeros((320, 320), bool)
+    image[:, 200:] = second.image[:, 200:]
+    mask[:, 200:] = True
+    assert_same(stemlib.find_lattice(image, mask=mask), second.translations, length=0.004, angle=0.3)
+
+
+def test_brightness_scale_and_kind_of_input_change_nothing(tmp_path):
+    hyperspy = pytest.importorskip("hyperspy.api")
+    image = crystal_image("honeycomb", (128, 160), spacing=8, rotation_deg=7, seed=1).image
+    signal = hyperspy.signals.Signal2D(image)
+    for axis in signal.axes_manager.signal_axes:
+        axis.units, axis.scale = "nm", 0.02
+    np.save(tmp_path / "image.npy", image)
+    whole = np.round(image * 10000).astype(np.uint16)
+    cell = stemlib.find_lattice(image).cell
+    for other in (
+        signal,
+        tmp_path / "image.npy",
+        stemlib.read(tmp_path / "image.npy"),
+        whole,
+        image * 1e6 - 3e6,
+    ):
+        assert stemlib.find_lattice(other).cell == pytest.approx(cell, abs=2e-3)
+    lattice = stemlib.find_lattice(signal)
+    assert lattice.lengths_nm == pytest.approx(lattice.lengths * 0.02)
+    assert lattice.length_errors_nm == pytest.approx(lattice.length_errors * 0.02)
+    assert stemlib.find_lattice(image).lengths_nm is None
+    assert stemlib.find_lattice(signal, pixel_size_nm=0.1).pixel_size_nm == 0.1
+
+
+def test_the_cell_is_reduced():
+    for name, rotation in (("1T'", 70), ("hexagonal", 200), ("perovskite", 300)):
+        lattice = stemlib.find_lattice(
+            crystal_image(name, (200, 200), spacing=8, rotation_deg=rotation, seed=0).image
+        )
+        assert lattice.lengths[0] <= lattice.lengths[1]
+        assert 90 <= lattice.angle_deg <= 120.001
+        assert lattice.a[1] > 0
+        turn = lattice.a[0] * lattice.b[1] - lattice.a[1] * lattice.b[0]
+        assert lattice.handedness == np.sign(turn)
+
+
+def test_reduction_finds_the_shortest_translations_of_any_cell():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        cell = rng.normal(size=(2, 2))
+        reduced = reduce_cell(np.array([[3, 7], [2, 5]]) @ cell)
+        points = np.mgrid[-9:10, -9:10].reshape(2, -1).T @ reduce_cell(cell)
+        lengths = np.sort(np.linalg.norm(points, axis=1))
+        assert np.linalg.norm(reduced[0]) == pytest.approx(lengths[1])
+        assert abs(np.linalg.det(reduced)) == pytest.approx(abs(np.linalg.det(cell)))
+        assert reduced[0] @ reduced[1] <= 1e-12
+
+
+def test_sublattices_and_superlattices_have_the_right_areas():
+    cell = np.array([[0, 3.0], [5, 1]])
+    for index in (2, 3, 4, 6):
+        areas = [abs(np.linalg.det(c)) for c in sublattices(cell, index)]
+        assert areas == pytest.approx([15 * index] * len(areas))
+        areas = [abs(np.linalg.det(c)) for c in superlattices(cell, index)]
+        assert areas == pytest.approx([15 / index] * len(areas))
+
+
+def test_a_gradient_is_fitted_past_outliers():
+    rng = np.random.default_rng(1)
+    positions = rng.uniform(0, 100, (200, 2))
+    gradient = np.array([[0.01, -0.004], [0.002, 0.003]])
+    displacements = positions @ gradient.T + rng.normal(0, 0.05, (200, 2))
+    displacements[:15] += 4
+    _, found, variance, _ = fit_gradient(positions, displacements)
+    errors = np.sqrt([np.diag(v) for v in variance])
+    assert (np.abs(found - gradient) < 4 * errors).all()
+    assert errors.max() < 5e-4
+
+
+def test_real_images_have_the_cells_of_their_crystals(real_data):
+    tungsten = stemlib.find_lattice(real_data / "wse2-cr" / "Cr_Cr_ADF2_9.npy")
+    # The neighbours drawn by hand lie 7 px apart: sqrt(3) times that, sheared by a few percent in the image.
+    assert tungsten.lengths == pytest.approx([12.4, 12.4], rel=0.06)
+    assert tungsten.angle_deg == pytest.approx(120, abs=5)
+    iron = stemlib.find_lattice(real_data / "fe-boundary" / "Fe_bcc_100.npy")
+    assert iron.lengths == pytest.approx([16.6, 16.6], rel=0.02)
+    assert iron.angle_deg == pytest.approx(90, abs=2)
+    assert 0.3 < iron.coverage < 0.6
