@@ -18,37 +18,11 @@ _LEVELS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 30)
 def candidate_curve(cases, cascade, *, published=False, truth="A"):
     """Return recall against the number of candidates of Module I alone, the published rule.
 
-    Candidates are ranked by how many windows agreed on them; the curve runs from few well-supported
-    candidates to every one.
-
-    Parameters
-    ----------
-    cases : list of LoopCase
-    cascade : stemlib.loops.cascade.Cascade
-    published : bool
-        True runs it as the authors ran theirs: OpenCV's windows at a scale factor of 1.1 of at least 32 px,
-        grouped by OpenCV. False as `stemlib.find_loops` does.
-    truth : str
-        The label set.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `min_neighbours`, `per_image`, `n_found`, `recall` and `precision` with their intervals, the most
-        demanding first.
-
-    Raises
-    ------
-    ValueError
-        If no image is at hand.
-
-    Examples
-    --------
-    >>> from stemlib.loops.cascade_xml import load_cascade
-    >>> from reproduction import drawn_cases
-    >>> curve = candidate_curve(drawn_cases(1, side_px=256), load_cascade())
-    >>> bool((curve["recall"].diff().dropna() >= 0).all())
-    True
+    Candidates are ranked by how many windows agreed on them; the curve runs from few well-supported candidates to
+    every one. `published` runs a `stemlib.loops.cascade.Cascade` as the authors ran theirs: OpenCV's windows at a scale
+    factor of 1.1 of at least 32 px, grouped by OpenCV; else it runs as in `stemlib.find_loops`. `truth` is the label
+    set. Columns: `min_neighbours`, `per_image`, `n_found`, `n_truth`, `recall` and `precision` with their intervals,
+    the most demanding first. No image at hand is a ValueError.
     """
     here = [case for case in cases if case.available and truth in case.labels]
     if not here:
@@ -69,34 +43,11 @@ def candidate_curve(cases, cascade, *, published=False, truth="A"):
 
 
 def recall_at(curve, per_image):
-    """Return the recall of a candidate curve at so many candidates per image.
+    """Return the recall of a candidate curve at so many candidates per image, with its interval where it has one.
 
-    Between two points of the curve it is interpolated linearly: what is to be expected if, of the candidates
-    with equal support, as many as allowed are taken at random.
-
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        As `candidate_curve` returns it.
-    per_image : float
-        Candidates per image allowed.
-
-    Returns
-    -------
-    dict
-        `per_image`, `recall` and, where the curve has them, `recall_low` and `recall_high`. None for all but
-        the first outside the curve, which says nothing of fewer or more candidates than it has.
-
-    Raises
-    ------
-    KeyError
-        If the table is not such a curve.
-
-    Examples
-    --------
-    >>> curve = pd.DataFrame({"per_image": [10.0, 20.0, 40.0], "recall": [0.5, 0.7, 0.8]})
-    >>> recall_at(curve, 30.0)
-    {'per_image': 30.0, 'recall': 0.75}
+    Between two points of the curve it is interpolated linearly: what is to be expected if, of the candidates with equal
+    support, as many as allowed are taken at random. Outside the curve, which says nothing of fewer or more candidates
+    than it has, all but `per_image` is None.
     """
     at = curve["per_image"].to_numpy(float)
     keys = [key for key in ("recall", "recall_low", "recall_high") if key == "recall" or key in curve]

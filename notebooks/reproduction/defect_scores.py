@@ -15,32 +15,9 @@ _RESAMPLES = 300
 def rank_labelled(case, defects):
     """Return the labelled columns inside the polygon with the scores of the columns found there.
 
-    Parameters
-    ----------
-    case : DefectCase
-        With labels.
-    defects : stemlib.defects.Defects
-
-    Returns
-    -------
-    pandas.DataFrame
-        `y`, `x`, `class`, `is_minority`, `is_found` (a column, or an empty site, found within half a
-        nearest-neighbour distance, one to one) and `score`, -1 where none is found: below all others.
-
-    Raises
-    ------
-    ValueError
-        If the case has no labels.
-
-    Examples
-    --------
-    >>> import stemlib
-    >>> from reproduction import load_defect_cases
-    >>> case = load_defect_cases("synthetic", side_px=96)[0]
-    >>> ranked = rank_labelled(case, stemlib.find_defects(case.source))
-    >>> scores = ranked.groupby("is_minority")["score"]
-    >>> bool(scores.min()[True] > scores.max()[False])
-    True
+    `defects` is a `stemlib.defects.Defects`. Columns: `y`, `x`, `class`, `is_minority`, `is_found` (a column, or an
+    empty site, found within half a nearest-neighbour distance, one to one) and `score`, -1 where none is found: below
+    all others. A case without labels is a ValueError.
     """
     if case.labels is None:
         raise ValueError(f"case {case.name!r} has no labelled columns to rank")
@@ -58,28 +35,11 @@ def rank_labelled(case, defects):
 def ranking_tables(cases, found, *, seed=0):
     """Return how well scores put labelled dopants first, and the curves behind that.
 
-    Parameters
-    ----------
-    cases : iterable of DefectCase
-        Those without labels are passed over.
-    found : dict of str to stemlib.defects.Defects
-    seed : int
-        Of the bootstrap over columns that gives the intervals.
-
-    Returns
-    -------
-    ranking : pandas.DataFrame
-        One row per image and kind of site, and for "all columns": `image`, `role`, `sites`, `n_columns`,
-        `n_minority`, `not_found` (minority columns without a found one), `average_precision` with `_low` and `_high`
-        (95 %), NaN where the image is not at hand.
-    curves : pandas.DataFrame
-        `image`, `sites`, `recall` and `precision` along the ranking.
-
-    Examples
-    --------
-    >>> from reproduction import DefectCase
-    >>> ranking_tables([DefectCase("not here", None)], {})[0].empty
-    True
+    `found` maps a case's name to `stemlib.defects.Defects`; cases without labels are passed over; `seed` is that of the
+    bootstrap over columns. The first table has a row per image and kind of site, and for "all columns": `image`,
+    `role`, `sites`, `n_columns`, `n_minority`, `not_found` (minority columns without a found one), `average_precision`
+    with `_low` and `_high` (95 %), NaN where the image is not at hand. The second holds `image`, `sites`, `recall` and
+    `precision` along the ranking.
     """
     rows, curves = [], []
     for case in cases:
@@ -120,34 +80,10 @@ def _precision_of_ranking(ranked, seed):
 def match_known(case, defects):
     """Match known defects with found ones, one to one within a nearest-neighbour distance.
 
-    Parameters
-    ----------
-    case : DefectCase
-        With marks, or with labels: then the labelled minority is what is known, inside the polygon.
-    defects : stemlib.defects.Defects
-
-    Returns
-    -------
-    known : pandas.DataFrame
-        `y`, `x` px, `kind`, `certainty` and `is_found`.
-    is_known : numpy.ndarray of bool
-        For every row of the table of defects, whether it is on a known one.
-    counts : numpy.ndarray of bool
-        Whether it is known, or lies where all defects should be: inside the polygon, in no undecided area.
-
-    Raises
-    ------
-    ValueError
-        If the case has neither.
-
-    Examples
-    --------
-    >>> import stemlib
-    >>> from reproduction import load_defect_cases
-    >>> case = load_defect_cases("synthetic", side_px=128)[1]
-    >>> known, is_known, _ = match_known(case, stemlib.find_defects(case.source))
-    >>> bool(known["is_found"].all()), bool(is_known.all())
-    (True, True)
+    Known are the case's marks, or else the labelled minority inside the polygon; a case with neither is a ValueError.
+    Returns a table of the known ones (`y`, `x` px, `kind`, `certainty`, `is_found`), and for every row of the table of
+    defects whether it is on a known one, and whether it counts: is known, or lies where all defects should be, inside
+    the polygon and in no undecided area.
     """
     at = defects.table[["y", "x"]].to_numpy(float)
     counts = np.ones(len(at), bool)
@@ -157,7 +93,7 @@ def match_known(case, defects):
             counts &= ~points_in_poly(at, polygon)
     elif case.sites:
         known = case.labels.loc[case.labels["is_minority"], ["y", "x"]]
-        known = known.assign(kind=case.known_kinds[0], certainty="as labelled").reset_index(drop=True)
+        known = known.assign(kind=case.known_groups[0][0], certainty="as labelled").reset_index(drop=True)
         if case.region is not None:
             known = known[points_in_poly(known[["y", "x"]], case.region)].reset_index(drop=True)
             counts &= points_in_poly(at, case.region)
@@ -171,23 +107,9 @@ def match_known(case, defects):
 def known_defect_table(cases, found):
     """Return how many of the known defects are found, by kind and certainty, and how many others.
 
-    Parameters
-    ----------
-    cases : iterable of DefectCase
-        Those of which nothing is known are passed over; of controls, all found ones are others.
-    found : dict of str to stemlib.defects.Defects
-
-    Returns
-    -------
-    pandas.DataFrame
-        `image`, `kind`, `certainty`, `n_known`, `n_found`, `recall` with `_low` and `_high`, by kind and certainty
-        and for all of a kind ("any"); in rows of kind "other", `n_found` are the defects found where none is known.
-
-    Examples
-    --------
-    >>> from reproduction import DefectCase
-    >>> known_defect_table([DefectCase("not here", None)], {}).empty
-    True
+    `found` as for `ranking_tables`. Columns: `image`, `kind`, `certainty`, `n_known`, `n_found`, `recall` with `_low`
+    and `_high`, by kind and certainty and for all of a kind ("any"); in rows of kind "other", `n_found` are the defects
+    found where none is known, of a control all.
     """
     rows = []
     for case in cases:

@@ -1,4 +1,4 @@
-"""How found domains agree with drawn ones, and over dose and tilt of the boundary in a twinned particle."""
+"""How found domains agree with known ones, and over dose and tilt of the boundary in a twinned particle."""
 
 from types import SimpleNamespace
 
@@ -12,73 +12,45 @@ from stemlib.agreement import boundary_distance, label_accuracy
 from stemlib.agreement.domains import resampled
 from stemlib.synthetic import domain_image
 
-from .domain_cases import DomainCase
+from .cases import DomainCase
+from .results import part, result
 
 METHODS = ("mixture", "one-class")
-
-
-def find_in_domain_cases(cases, **options):
-    """Find the domains of every image at hand.
-
-    Parameters
-    ----------
-    cases : iterable of DomainCase
-    **options
-        As `stemlib.find_domains` takes them.
-
-    Returns
-    -------
-    dict of str to stemlib.domains.Domains
-        By the name of the case.
-
-    Examples
-    --------
-    >>> find_in_domain_cases([DomainCase("not here", None, 2)])
-    {}
-    """
-    return {
-        case.name: stemlib.find_domains(case.source, **options) for case in cases if case.source is not None
-    }
+# Key of `domain_score` -> end of the result's id, its title and unit.
+_RESULTS = {
+    "found": ("found", "domains found", ""),
+    "expected": ("expected", "domains expected", ""),
+    "accuracy": ("accuracy", "label accuracy", ""),
+    "distance_px": ("boundary-distance", "distance of found and known boundaries", "px"),
+    "allowed_px": ("allowed-distance", "longer cell edge and drawing error", "px"),
+    "outside": ("film-undecided", "outside of the crystals left undecided", ""),
+    "faults": ("faults-found", "share of the faults' length that is found", ""),
+    "stray_faults": ("stray-faults", "share of the found faults' length where none is known", ""),
+}
+# What is not there in every image; a boundary that is not found stays, without a distance.
+_OPTIONAL = ("outside", "faults", "stray_faults", "allowed_px")
 
 
 def domain_score(case, found):
-    """Score one image.
+    """Score one image: a `DomainCase` and the `stemlib.domains.Domains` found in it.
 
-    Parameters
-    ----------
-    case : DomainCase
-    found : stemlib.domains.Domains
-        What counts is `labels`, `n_domains`, `boundaries` and, where faults are known, `faults`.
-
-    Returns
-    -------
-    dict
-        `image`, `role`, `expected` and `found` (numbers of domains), `accuracy` (as
-        `stemlib.agreement.label_accuracy`, outside a band of one cell edge around the drawn boundaries and around
-        the crystals' edges; -1 inside a crystal is wrong), `outside` (share of the pixels farther than a cell edge
-        outside the crystals that are -1), `distance_px` (mean distance of found and drawn boundaries, undecided
-        areas left out), `allowed_px` (cell edge and drawing error), `faults` (share of the drawn faults' length that
-        lies within a cell edge of a found fault or boundary) and `stray_faults` (share of the found faults' length
-        that lies farther than a cell edge from every drawn line). NaN where there is nothing to measure.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> case = DomainCase("one", None, 1, np.zeros((8, 8), int))
-    >>> domain_score(case, SimpleNamespace(labels=np.zeros((8, 8), int), n_domains=1, boundaries=[]))[
-    ...     "accuracy"
-    ... ]
-    1.0
+    Returns a dict: `image`, `role`, `expected` and `found` (numbers of domains), `accuracy` (as
+    `stemlib.agreement.label_accuracy`, outside a band of one cell edge around the known boundaries and around the
+    crystals' edges; -1 inside a crystal is wrong), `outside` (share of the pixels farther than a cell edge outside the
+    crystals that are -1), `distance_px` (mean distance of found and known boundaries, undecided areas left out),
+    `allowed_px` (cell edge and drawing error), `faults` (share of the known faults' length that lies within a cell edge
+    of a found fault or boundary) and `stray_faults` (share of the found faults' length that lies farther than a cell
+    edge from every known line). NaN where there is nothing to measure.
     """
     band = case.cell_edge or 0.0
-    drawn = [*case.boundaries, *case.second]
+    known = [*case.boundaries, *case.second]
     return {
         "image": case.name,
         "role": case.role,
         "expected": case.n_domains,
         "found": found.n_domains,
         "accuracy": label_accuracy(
-            case.labels, found.labels, band=band, boundaries=drawn, undecided=case.undecided
+            case.labels, found.labels, band=band, boundaries=known, undecided=case.undecided
         ),
         "outside": _outside(case, found, band),
         "distance_px": boundary_distance(
@@ -89,53 +61,32 @@ def domain_score(case, found):
 
 
 def domain_score_table(cases, found):
-    """Score every image that was searched.
-
-    Parameters
-    ----------
-    cases : iterable of DomainCase
-    found : dict of str to stemlib.domains.Domains
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per image, as `domain_score` returns it.
-
-    Examples
-    --------
-    >>> len(domain_score_table([DomainCase("not here", None, 2)], {}))
-    0
-    """
+    """Score every image that was searched: one row each, as `domain_score` returns it."""
     return pd.DataFrame([domain_score(case, found[case.name]) for case in cases if case.name in found])
+
+
+def domain_results(table, names):
+    """Return results of images by name, from a table of `domain_score_table`; what is not in it is not available."""
+    rows = {row["image"]: row for row in table.to_dict("records")}
+    results = []
+    for name in names:
+        row = rows.get(name, {})
+        for key, (end, title, unit) in _RESULTS.items():
+            value = row.get(key)
+            if pd.isna(value) and (key in _OPTIONAL or row.get("expected") == 1):
+                continue
+            one = f"domains.{part(name)}.{end}"
+            results.append(result(one, f"{title}, {name}", None if pd.isna(value) else float(value), unit))
+    return results
 
 
 def twin_table(doses, tilts, *, usual_dose, n_images=2, side_px=384, methods=METHODS, seed=0):
     """Score the twinned ZrO2 particle over dose, boundary upright, and over tilt of the boundary, at the usual dose.
 
-    Parameters
-    ----------
-    doses : iterable of float
-        Incident electrons per nm^2.
-    tilts : iterable of float
-        Of the boundary against the beam, degrees.
-    usual_dose : float
-    n_images, side_px : int
-        Particles drawn at each of them, and the images' side, px.
-    methods : iterable of str
-        As `stemlib.find_domains` takes them.
-    seed : int
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per image and method: `over` ("dose" or "tilt"), `dose_per_nm2`, `tilt_deg`, `number` of the image,
-        `method` and what `domain_score` returns; an image that is refused, because nothing in it is periodic, holds no
-        domain.
-
-    Examples
-    --------
-    >>> twin_table([], [], usual_dose=1e6).empty
-    True
+    Doses are incident electrons per nm², tilts degrees of the boundary against the beam; `n_images` particles are
+    simulated at each of them, `side_px` px wide. One row per image and method: `over` ("dose" or "tilt"),
+    `dose_per_nm2`, `tilt_deg`, `number` of the image, `method` and what `domain_score` returns; an image that is
+    refused, because nothing in it is periodic, holds no domain.
     """
     points = [("dose", float(dose), 0.0) for dose in doses]
     points += [("tilt", float(usual_dose), float(tilt)) for tilt in tilts]
@@ -158,24 +109,7 @@ def twin_table(doses, tilts, *, usual_dose, n_images=2, side_px=384, methods=MET
 
 
 def zirconia_particle(side_px, dose_per_nm2, boundary_tilt_deg=0.0, *, seed=0):
-    """Draw the twinned ZrO2 particle as the figures show it: on 3 nm of carbon, slightly drifting.
-
-    Parameters
-    ----------
-    side_px : int
-    dose_per_nm2, boundary_tilt_deg : float
-        As `stemlib.synthetic.domain_image` takes them.
-    seed : int or sequence of int
-
-    Returns
-    -------
-    stemlib.synthetic.DomainImage
-
-    Examples
-    --------
-    >>> zirconia_particle(128, 1e6).n_domains
-    2
-    """
+    """Simulate the twinned ZrO2 particle as the figures show it: on 3 nm of carbon, slightly drifting."""
     return domain_image(
         "zirconia-twin",
         (side_px, side_px),

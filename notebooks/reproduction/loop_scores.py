@@ -1,90 +1,45 @@
-"""What was found, held against people: image by image, module by module, labeller by labeller."""
+"""Loops found, held against annotators: image by image, module by module, annotator by annotator."""
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from stemlib.agreement import compare_systems, match, pool, score_images
-from stemlib.loops.find import find_loops
+
+from .results import interval_result
 
 EDGES = ["top", "left", "bottom", "right"]
 RULES = ("published", "one-to-one")
-
-
-def find_in_cases(cases, method, *, weights=None, threshold=None, progress=True):
-    """Run `stemlib.find_loops` on every image at hand.
-
-    Parameters
-    ----------
-    cases : list of LoopCase
-    method : {"cascade", "fcn"}
-    weights : dict, optional
-        As `stemlib.find_loops` takes them.
-    threshold : float, optional
-        As `stemlib.find_loops`.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    dict of str to stemlib.loops.Loops
-        By image name; images that are not at hand are not in it.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        As `stemlib.find_loops`.
-
-    Examples
-    --------
-    >>> from reproduction import drawn_cases
-    >>> found = find_in_cases(drawn_cases(1, side_px=256), "fcn", progress=False)
-    >>> list(found)
-    ['synthetic 1']
-    """
-    here = [case for case in cases if case.available]
-    return {
-        case.name: find_loops(
-            case.source,
-            method=method,
-            pixel_size_nm=case.pixel_size_nm,
-            weights=weights,
-            threshold=threshold,
-        )
-        for case in tqdm(here, desc=method, unit="image", disable=not progress)
-    }
+# System, as figures call it -> its part of a result's id.
+SYSTEM_IDS = {
+    "Module I": "module-1",
+    "Modules I-II": "modules-1-2",
+    "Modules I-III": "modules",
+    "cascade": "modules",
+    "fcn": "fcn",
+    "B": "set-b",
+    "C": "set-c",
+}
+# Recall and precision of Modules I and II, published rule, from the comments of the code published with Li, Field &
+# Morgan, npj Comput. Mater. 4, 36 (2018), https://doi.org/10.1038/s41524-018-0093-8: 206 of 242 and 206 of 246 for the
+# six images. Part of the test areas was in their training images. Their tables of single images are not at hand.
+PUBLISHED = {
+    "six": {"recall": 0.8512, "precision": 0.8374},
+    "test28": {"recall": 0.8546, "precision": 0.8733},
+}
 
 
 def machine_boxes(found):
-    """Return the boxes after each module, by system name and image.
+    """Return the boxes after each module: system -> image name -> DataFrame with the edges.
 
-    Parameters
-    ----------
-    found : dict of str to dict
-        Method -> what `find_in_cases` returned.
-
-    Returns
-    -------
-    dict of str to dict
-        "Module I" (every candidate), "Modules I-II" (the candidates that the screening accepted), "Modules
-        I-III" (the ellipses' boxes after the flood) and "fcn" -> image name -> DataFrame with the edges.
-
-    Raises
-    ------
-    KeyError
-        If a method is unknown.
-
-    Examples
-    --------
-    >>> machine_boxes({})
-    {}
+    `found` maps a method to what `find_in_cases` returned. "Module I" is every candidate, "Modules I-II" the candidates
+    that the screening accepted, "Modules I-III" the ellipses' boxes after the flood.
     """
     systems = {}
     for method, by_image in found.items():
         if method == "cascade":
-            systems["Module I"] = {name: loops.candidates[EDGES] for name, loops in by_image.items()}
+            candidates = {name: loops.candidates for name, loops in by_image.items()}
+            systems["Module I"] = {name: table[EDGES] for name, table in candidates.items()}
             systems["Modules I-II"] = {
-                name: loops.candidates.loc[loops.candidates["accepted"], EDGES]
-                for name, loops in by_image.items()
+                name: table.loc[table["accepted"], EDGES] for name, table in candidates.items()
             }
         final = {"cascade": "Modules I-III", "fcn": "fcn"}[method]
         systems[final] = {name: loops.table[EDGES] for name, loops in by_image.items()}
@@ -92,33 +47,9 @@ def machine_boxes(found):
 
 
 def match_cases(cases, boxes, rule, *, truth="A"):
-    """Match the boxes found in each image with one team's loops.
+    """Match the boxes found in each image with one label set's loops: image name -> `stemlib.agreement.Match`.
 
-    Parameters
-    ----------
-    cases : list of LoopCase
-        Images without boxes or without these labels are left out.
-    boxes : dict of str to DataFrame
-        Image name -> boxes.
-    rule : {"published", "one-to-one"}
-    truth : str
-        The label set.
-
-    Returns
-    -------
-    dict of str to stemlib.agreement.Match
-
-    Raises
-    ------
-    ValueError
-        If the rule is unknown.
-
-    Examples
-    --------
-    >>> from reproduction import drawn_cases
-    >>> case = drawn_cases(1, side_px=256)[0]
-    >>> bool(match_cases([case], {case.name: case.loops("A")}, "published")[case.name].is_true.all())
-    True
+    Images without boxes or without these labels are left out.
     """
     matches = {}
     for case in cases:
@@ -138,37 +69,11 @@ def match_cases(cases, boxes, rule, *, truth="A"):
 def score_table(cases, systems, *, truth="A", rules=RULES, seed=0):
     """Return the scores of every system by every rule, image by image and pooled.
 
-    Parameters
-    ----------
-    cases : list of LoopCase
-        An image that is not at hand has a row of its own, ``available`` False and everything else missing.
-    systems : dict of str to dict
-        As `machine_boxes` returns them.
-    truth : str
-        The label set.
-    rules : iterable of str
-    seed : int
-        For the bootstrap of F1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `rule`, `system`, `image` ("pooled" for the sum of counts), `available`, `classes_by` (which
-        of B and C say what is not an open loop there) and those of `stemlib.agreement.score_images`. Pooled
-        rows exist only where every image of the set is at hand.
-
-    Raises
-    ------
-    ValueError
-        If no image is at hand.
-
-    Examples
-    --------
-    >>> from reproduction import drawn_cases
-    >>> case = drawn_cases(1, side_px=256)[0]
-    >>> table = score_table([case], {"people": {case.name: case.loops("C")}})
-    >>> table[table["image"] == "pooled"]["recall"].tolist()
-    [1.0, 1.0]
+    `systems` is what `machine_boxes` returns, `truth` the label set, `seed` that of F1's bootstrap. Columns: `rule`,
+    `system`, `image` ("pooled" for the sum of counts), `available`, `classes_by` (which of B and C say what is not an
+    open loop there) and those of `stemlib.agreement.score_images`. An image that is not at hand has a row of its own,
+    everything else missing; pooled rows exist only where every image of the set is at hand. No image at all is a
+    ValueError.
     """
     parts = []
     by_name = {case.name: case for case in cases}
@@ -194,37 +99,33 @@ def score_table(cases, systems, *, truth="A", rules=RULES, seed=0):
     return table[first + [column for column in table if column not in first]]
 
 
-def people_table(cases, systems, *, rules=RULES, seed=0):
-    """Return how well people agree with people, and the machine with each of them, pooled over images.
+def score_results(table, rule, prefix, *, suffix="", published=None):
+    """Return recall, precision and F1 of every system as results, pooled over images; `table`: of `score_table`.
 
-    Parameters
-    ----------
-    cases : list of LoopCase
-        Those with two or more label sets count.
-    systems : dict of str to dict
-        As `machine_boxes` returns them; only images with the role of unseen ones are used.
-    rules : iterable of str
-    seed : int
-        For the bootstrap.
+    Ids are such as "six.modules.published.recall", `prefix` before the system; titles such as "recall, Module I,
+    published rule", with `suffix` behind. What was published stands beside what is screened. Where an image of the set
+    is not at hand, a number is not available.
+    """
+    table = table[table["rule"] == rule]
+    results = []
+    for system in dict.fromkeys(table["system"]):
+        rows = table[(table["system"] == system) & (table["image"] == "pooled")].to_dict("records")
+        row = rows[0] if rows else dict.fromkeys(("recall", "precision", "f1"))
+        beside = (published or {}) if system != "Module I" else {}
+        for key, name in (("recall", "recall"), ("precision", "precision"), ("f1", "F1")):
+            one = f"{prefix}.{SYSTEM_IDS[system]}.{rule}.{key}"
+            title = f"{name}, {system}, {rule} rule{suffix}"
+            results.append(interval_result(one, title, row, key, published=beside.get(key)))
+    return results
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per rule, `images` ("all", or "unseen": those no weights were trained or chosen on), `found`
-        (who is judged) and `truth` (by whom): `n_images` and the columns of `stemlib.agreement.score`; recall
-        and precision also with `_images_low` and `_images_high`, from a bootstrap over whole images.
 
-    Raises
-    ------
-    ValueError
-        If a rule is unknown.
+def annotator_table(cases, systems, *, rules=RULES, seed=0):
+    """Return how well annotators agree with each other, and the machine with each of them, pooled over images.
 
-    Examples
-    --------
-    >>> from reproduction import drawn_cases
-    >>> table = people_table(drawn_cases(1, side_px=256), {})
-    >>> sorted(set(zip(table["found"], table["truth"])))
-    [('B', 'A'), ('B', 'C'), ('C', 'A')]
+    One row per rule, `images` ("all", or "unseen": those no weights were trained or chosen on), `found` (who is judged)
+    and `truth` (by whom): `n_images` and the columns of `stemlib.agreement.score`; recall and precision also with
+    `_images_low` and `_images_high`, from a bootstrap over whole images. Images with two or more label sets count;
+    those with systems' boxes only where unseen.
     """
     cases = [case for case in cases if len(set(case.labels) & set("ABC")) > 1]
     unseen = [case for case in cases if case.unseen]
@@ -249,36 +150,6 @@ def _pooled_row(cases, boxes, rule, found, truth, which, seed):
 
 
 def compare_methods(cases, systems, one, other, rule, *, truth="A"):
-    """Compare the recall of two systems loop by loop, over all images.
-
-    Parameters
-    ----------
-    cases : list of LoopCase
-    systems : dict of str to dict
-        As `machine_boxes` returns them.
-    one, other : str
-        Keys of `systems`.
-    rule : {"published", "one-to-one"}
-    truth : str
-        The label set.
-
-    Returns
-    -------
-    dict
-        As `stemlib.agreement.compare_systems`.
-
-    Raises
-    ------
-    KeyError
-        If a system is unknown.
-
-    Examples
-    --------
-    >>> from reproduction import drawn_cases
-    >>> case = drawn_cases(1, side_px=256)[0]
-    >>> systems = {"B": {case.name: case.loops("B")}, "C": {case.name: case.loops("C")}}
-    >>> compare_methods([case], systems, "C", "B", "published")["only_other"]
-    0
-    """
+    """Compare the recall of two systems loop by loop, over all images, as `stemlib.agreement.compare_systems`."""
     pooled = [pool(match_cases(cases, systems[name], rule, truth=truth).values()) for name in (one, other)]
     return compare_systems(*pooled)

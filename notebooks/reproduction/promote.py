@@ -6,7 +6,7 @@ import sys
 
 from stemlib.io.files import write_atomically
 
-from .repository import repository_root
+from .repository import ROOT
 
 # Module II is trained on what Module I finds: neither is replaced without the other.
 TOGETHER = (("columns",), ("loop_cascade", "loop_screening"), ("loop_fcn",))
@@ -71,9 +71,8 @@ def _shipped_f1(card):
 
 
 def main():
-    root = repository_root()
     try:
-        print("\n".join(promote(root / "build" / "weights", root / "stemlib" / "weights")))
+        print("\n".join(promote(ROOT / "build" / "weights", ROOT / "stemlib" / "weights")))
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")
 

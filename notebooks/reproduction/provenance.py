@@ -6,6 +6,8 @@ from pathlib import Path
 import stemlib.weights
 from stemlib.datasets import atomic_images, load_registry
 
+from .repository import ROOT
+
 _FILES = {
     "cascade": "loop_cascade.xml",
     "screening": "loop_screening.safetensors",
@@ -15,28 +17,10 @@ _FILES = {
 
 
 def credit(image_set, images=None):
-    """Return whose micrographs a figure shows, for its caption.
+    """Return whose micrographs a figure of an image set shows, for its caption.
 
-    Parameters
-    ----------
-    image_set : str
-        As `reproduction.load_cases` takes it, "atomic" or "drawn".
-    images : iterable of str, optional
-        The atomic images that are shown; by default those whose columns are labelled, as figures of columns show.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    TypeError
-        If `image_set` is not hashable.
-
-    Examples
-    --------
-    >>> credit("six")[:43]
-    'FeCrAl micrographs: Li, Field & Morgan, npj'
+    `images` are the atomic images that are shown; by default those whose columns are labelled, as figures of columns
+    show.
     """
     fecral = (
         "FeCrAl micrographs: Li, Field & Morgan, npj Comput. Mater. 4, 36 (2018), data set under MIT licence"
@@ -53,36 +37,18 @@ def credit(image_set, images=None):
     if image_set == "316l":
         steel = registry[registry["path"].str.startswith("316l-loops/")]["repository"].unique()
         return f"316L micrographs: public repository {', '.join(steel)}, MIT licence"
-    return "Drawn by stemlib.synthetic" if image_set in ("synthetic", "drawn") else fecral
+    return "Simulated by stemlib.synthetic" if image_set in ("synthetic", "simulated") else fecral
 
 
-def weight_files(folder=None, *, methods=("cascade", "fcn")):
-    """Return the weight files that `stemlib.find_loops` or `stemlib.find_columns` takes, from one folder.
+def weight_files(folder="", *, methods=("cascade", "fcn")):
+    """Return the weight files that finders take: name -> path.
 
-    Parameters
-    ----------
-    folder : str or pathlib.Path, optional
-        Holds ``loop_cascade.xml``, ``loop_screening.safetensors``, ``loop_fcn.safetensors`` and
-        ``columns.safetensors``; by default the folder of the shipped ones.
-    methods : iterable of str
-        The methods whose files are wanted, "cascade" (needs the first two), "fcn" and "columns".
+    `folder` holds them, relative to the repository; by default they are the shipped ones.
 
-    Returns
-    -------
-    dict of str to pathlib.Path
-        Keys among "cascade", "screening", "fcn" and "columns".
-
-    Raises
-    ------
-    FileNotFoundError
-        If one is missing.
-
-    Examples
-    --------
-    >>> weight_files(methods=["fcn"])["fcn"].name
-    'loop_fcn.safetensors'
+    `methods` are those whose files are wanted: "cascade" (two files), "fcn" and "columns". A missing one is a
+    FileNotFoundError.
     """
-    folder = Path(stemlib.weights.__file__).parent if folder is None else Path(folder)
+    folder = ROOT / folder if folder else Path(stemlib.weights.__file__).parent
     needed = {"cascade": ("cascade", "screening"), "fcn": ("fcn",), "columns": ("columns",)}
     files = {name: folder / _FILES[name] for method in methods for name in needed[method]}
     for path in files.values():
@@ -94,79 +60,20 @@ def weight_files(folder=None, *, methods=("cascade", "fcn")):
 
 
 def weight_checksums(files):
-    """Return file name -> sha256 of weight files.
-
-    Parameters
-    ----------
-    files : dict of str to pathlib.Path
-        As `weight_files` returns them.
-
-    Returns
-    -------
-    dict of str to str
-
-    Raises
-    ------
-    FileNotFoundError
-        If one is missing.
-
-    Examples
-    --------
-    >>> len(weight_checksums(weight_files(methods=["fcn"]))["loop_fcn.safetensors"])
-    64
-    """
+    """Return file name -> sha256 of weight files as `weight_files` returns them."""
     return {name: digest for path in files.values() for name, digest in file_checksum(path).items()}
 
 
 def file_checksum(path):
-    """Return the name of a file -> its sha256.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-
-    Returns
-    -------
-    dict of str to str
-        Empty for a folder, as some formats of microscopy are.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there.
-
-    Examples
-    --------
-    >>> list(file_checksum(weight_files(methods=["fcn"])["fcn"]))
-    ['loop_fcn.safetensors']
-    """
+    """Return the name of a file -> its sha256; empty for a folder, as some formats of microscopy are."""
     path = Path(path)
     return {} if path.is_dir() else {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def data_checksums(cases, more=()):
-    """Return registry path -> sha256 of everything that was read for some cases.
+    """Return registry path -> sha256 of everything that was read for some cases, and of `more` registry paths.
 
-    Parameters
-    ----------
-    cases : iterable of LoopCase or ColumnCase
-    more : iterable of str
-        Further registry paths.
-
-    Returns
-    -------
-    dict of str to str
-        `stemlib.datasets.fetch` has verified them.
-
-    Raises
-    ------
-    KeyError
-        If a path is not in the registry.
-
-    Examples
-    --------
-    >>> list(data_checksums([], ["fecral-loops/testimages.txt"]))
-    ['fecral-loops/testimages.txt']
+    `stemlib.datasets.fetch` has verified them.
     """
     registry = load_registry()["sha256"]
     paths = {path for case in cases for path in case.paths} | set(more)

@@ -2,7 +2,5 @@
 
 from pathlib import Path
 
-
-def repository_root():
-    """Return the folder that holds pyproject.toml, wherever Jupyter or papermill was started."""
-    return Path(__file__).resolve().parents[2]
+# The folder that holds pyproject.toml, wherever Jupyter or papermill was started.
+ROOT = Path(__file__).resolve().parents[2]

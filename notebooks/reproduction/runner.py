@@ -1,6 +1,7 @@
 """Run the result notebooks through papermill and hold their numbers against the published and committed ones.
 
-`make reproduce` calls this; `python -m notebooks.reproduction --help` shows what else it can do.
+`make reproduce` calls this; `python -m notebooks.reproduction --help` shows what else it can do. It writes below build/
+alone: what is committed changes by `make accept` only.
 """
 
 import argparse
@@ -11,18 +12,19 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import papermill
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from . import tables as readme_table
-from .comparison import committed_results, format_table, rows
+from . import accept
+from .comparison import Comparison, format_table
+from .figures import load_figure_json
 from .promote import TOGETHER
-from .repository import repository_root
+from .repository import ROOT
 from .runs import ALSO, RUNS, download, images_at_hand, plan
 
-ROOT = repository_root()
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build"
 
@@ -63,10 +65,17 @@ def check_parameters(notebook, parameters):
 
 
 def run_notebook(notebook, parameters, output_folder, log_folder):
-    """Run one notebook; its figures go into `output_folder`, its copy with outputs into `log_folder`."""
-    parameters = parameters | {"output_folder": str(output_folder)}
+    """Run one result notebook; its figures go into `output_folder`, its copy with outputs into `log_folder`."""
+    execute(notebook, parameters | {"output_folder": str(output_folder)}, log_folder)
+    simulated = parameters.get("image_set") in ("synthetic", "simulated")
+    # A file of one's own comes before the image set.
+    return read_figures(output_folder, synthetic=simulated and not parameters.get("image"))
+
+
+def execute(notebook, parameters, log_folder):
+    """Execute any notebook with parameters that it knows, its copy with outputs into `log_folder`."""
     check_parameters(notebook, parameters)
-    for folder in (output_folder, log_folder):
+    for folder in (Path(parameters["output_folder"]), log_folder):
         folder.mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(
         str(notebook),
@@ -78,17 +87,13 @@ def run_notebook(notebook, parameters, output_folder, log_folder):
         # Without it each kernel warns that others on this machine could listen.
         config=Config({"KernelManager": {"transport_encryption": "auto"}}),
     )
-    drawn = parameters.get("image_set") in ("synthetic", "drawn")
-    # A file of one's own comes before the image set.
-    return read_figures(output_folder, synthetic=drawn and not parameters.get("image"))
 
 
 def read_figures(folder, synthetic):
     """Return the JSON content of each figure in a folder, once it is seen to be complete and true."""
     contents = []
     for path in sorted(folder.glob("*.json")):
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content, text = load_figure_json(path), path.read_text(encoding="utf-8")
         if content["name"] != path.stem or not path.with_suffix(".png").is_file():
             raise ReproductionError(f"{path.name} needs its picture, and its own name in it")
         if content["synthetic"] is not synthetic:
@@ -105,16 +110,16 @@ def read_figures(folder, synthetic):
     return contents
 
 
-def publish(folder, contents, figures, drawn=False):
-    """Move figures to where they are kept: synthetic stand-ins apart, never over those of real micrographs.
-
-    Figures that are `drawn`, of known truth on purpose, have names of their own and stay with the others.
-    """
-    for content in contents:
-        target = figures / "synthetic" if content["synthetic"] and not drawn else figures
-        target.mkdir(parents=True, exist_ok=True)
-        for suffix in (".png", ".json"):
-            os.replace(folder / (content["name"] + suffix), target / (content["name"] + suffix))
+def publish(folders, target):
+    """Make the figures in some folders the only ones in another, all at once: a reader never sees half of them."""
+    complete = BUILD / "reproduce" / "complete"
+    complete.mkdir(parents=True)
+    for folder in folders:
+        for path in [*folder.glob("*.png"), *folder.glob("*.json")]:
+            os.replace(path, complete / path.name)
+    if target.exists():
+        os.replace(target, BUILD / "reproduce" / "before")
+    os.replace(complete, target)
 
 
 def train():
@@ -171,13 +176,38 @@ def parse_arguments(arguments):
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="another value for a notebook's parameter; the figures then go to build/figures/",
+        help="another value for a notebook's parameter; the figures then go to build/trials/",
+    )
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="then replace committed figures, README and docs values that lie outside their tolerance",
     )
     options = parser.parse_args(arguments)
+    if options.accept and (options.parameter or options.train):
+        parser.error("--accept takes what the notebooks' own parameters and the shipped weights give")
     unknown = sorted(set(options.notebooks) - set(names))
     if unknown:
         parser.error(f"no result notebook {', '.join(unknown)}; there are {', '.join(names)}")
     return options
+
+
+def run_all(runs, extra, scratch):
+    """Run notebooks one after the other, with extra parameters, into folders of their own; return all contents."""
+    made = []
+    for number, run in enumerate(runs, start=1):
+        start, label = time.monotonic(), f"[{number}/{len(runs)}] {run.name}"
+        print(f"{label} ...", flush=True)
+        contents = run_notebook(
+            NOTEBOOKS / f"{run.notebook}.ipynb",
+            {"image_set": run.image_set} | run.parameters | extra,
+            scratch / run.name,
+            BUILD / "notebooks" / run.name,
+        )
+        names = ", ".join(content["name"] for content in contents)
+        print(f"{label} done in {time.monotonic() - start:.0f} s: {names}", flush=True)
+        made += contents
+    return made
 
 
 def reproduce(options):
@@ -203,41 +233,27 @@ def reproduce(options):
     print("\n".join(lines), end="\n" if lines else "")
     scratch = BUILD / "reproduce"
     shutil.rmtree(scratch, ignore_errors=True)
-    made = []
-    for number, run in enumerate(chosen, start=1):
-        start = time.monotonic()
-        print(f"[{number}/{len(chosen)}] {run.name} ...", flush=True)
-        contents = run_notebook(
-            NOTEBOOKS / f"{run.notebook}.ipynb",
-            {"image_set": run.image_set} | run.parameters | extra,
-            scratch / run.name,
-            BUILD / "notebooks" / run.name,
-        )
-        names = ", ".join(content["name"] for content in contents)
-        print(
-            f"[{number}/{len(chosen)}] {run.name} done in {time.monotonic() - start:.0f} s: {names}",
-            flush=True,
-        )
-        made.append((run, contents))
-    # Only now, so that figures/ never holds half of one reproduction and half of another.
-    # What other parameters or weights than the shipped ones give does not replace the committed figures.
-    apart = bool(options.parameter or options.train)
-    figures = BUILD / "figures" if apart else ROOT / "figures"
-    for run, contents in made:
-        publish(scratch / run.name, contents, figures, drawn=run.image_set == "drawn")
-    if not apart:
-        readme_table.update(ROOT / "README.md", figures)
-    contents = [content for _, group in made for content in group]
-    print(f"\nFigures are in {figures.relative_to(ROOT)}/\n")
-    print(
-        format_table(
-            [(_title(content), rows(content, committed_results(content["name"]))) for content in contents]
-        )
+    made = run_all(chosen, extra, scratch)
+    # What other parameters or weights than the shipped ones give is not to be held for the reproduction.
+    target = BUILD / ("trials" if options.parameter or options.train else "figures")
+    publish([scratch / run.name for run in chosen], target)
+    comparisons = [Comparison.with_folder(content, ROOT / "figures") for content in made]
+    print(f"\nFigures are in {target.relative_to(ROOT)}/\n")
+    print(format_table(comparisons))
+    print(summary(comparisons))
+    if options.accept:
+        accept.main([])
+
+
+def summary(comparisons):
+    """Return what sets the figures apart from the committed ones, in a line for each that is not the same."""
+    apart = [one for one in comparisons if one.verdict != "within"]
+    lines = [f"{one.content['name']}: {one.verdict}" for one in apart]
+    same = f"{len(comparisons) - len(apart)} of {len(comparisons)} figures within the tolerances of their results"
+    advice = (
+        "; make accept replaces the committed ones where they are new, changed or outside" if apart else ""
     )
-
-
-def _title(content):
-    return content["name"] + (" (SYNTHETIC DATA)" if content["synthetic"] else "")
+    return "\n".join([same + advice, *lines])
 
 
 def main(arguments=None):
@@ -248,11 +264,7 @@ def main(arguments=None):
     except PapermillExecutionError as error:
         print(error, file=sys.stderr)
         sys.exit(
-            "error: a notebook failed; figures/ is as it was, the copy with outputs is in build/notebooks/"
+            "error: a notebook failed; build/figures/ is as it was, the copy with outputs in build/notebooks/"
         )
     except (ReproductionError, FileNotFoundError, subprocess.CalledProcessError) as error:
         sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,7 @@ class Run:
     """A notebook on one set of images; `whole`: only where every image of the set is at hand.
 
     `parameters` differ from the notebook's own. With `images=False` it reads no image, and so always runs: on what the
-    weights' cards state, or on the image set "drawn", whose known truth is the point of the figure.
+    weights' cards state, or on the image set "simulated", whose known truth is the point of the figure.
     """
 
     notebook: str
@@ -33,19 +33,19 @@ class Run:
 
 RUNS = (
     Run("loop-detection", "six"),
-    # People are the same whatever the images: one run compares them.
-    Run("loop-detection", "test28", whole=True, parameters={"people": False}),
+    # Annotators are the same whatever the images: one run compares them.
+    Run("loop-detection", "test28", whole=True, parameters={"annotators": False}),
     Run("loop-sizes", "c-nine"),
     Run("loop-steel", "316l"),
     Run("columns", "atomic"),
-    # Where a column is to a fraction of a pixel is known in drawn images only.
-    Run("columns", "drawn", images=False),
-    Run("mowte2-defects", "drawn", images=False),
+    # Where a column is to a fraction of a pixel is known in simulated images only.
+    Run("columns", "simulated", images=False),
+    Run("mowte2-defects", "simulated", images=False),
     Run("tmd-defects", "atomic"),
-    Run("zro2-twin", "drawn", images=False),
+    Run("zro2-twin", "simulated", images=False),
     Run("phases", "atomic"),
-    Run("phases", "drawn", images=False),
-    Run("train-columns", "drawn", images=False),
+    Run("phases", "simulated", images=False),
+    Run("train-columns", "simulated", images=False),
     # What the cards of the weights state of the image series left out.
     Run("train-loops", "training", images=False),
 )
@@ -87,7 +87,7 @@ def plan(runs, at_hand):
     for notebook in dict.fromkeys(run.notebook for run in runs if run.images):
         if not any(run.notebook == notebook and run.images for run in chosen):
             chosen.append(Run(notebook, "synthetic"))
-            lines.append(f"{notebook}: runs on SYNTHETIC images instead, for figures/synthetic/")
+            lines.append(f"{notebook}: runs on SYNTHETIC images instead")
     return chosen, lines
 
 

@@ -1,4 +1,6 @@
-"""How many drawn defects are found and how many found ones are false, against dose, for several ways to look."""
+"""How many simulated defects are found and how many found ones are false, against dose, for several ways to look."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,63 +22,43 @@ LEAST_SNR = 5.0
 _COUNTS = [f"{kind}{end}" for kind in KINDS for end in ("", "_found")] + ["found", "false", "refused"]
 
 
-def draw_mowte2(side_px, *, share=0.01, tungsten=0.5, dose_per_nm2=3e6, seed):
-    """Draw bilayer 2H-MoWTe2 with random Mo and W, turned at random, with missing and misplaced columns.
+@dataclass(frozen=True)
+class MoWTe2:
+    """Bilayer 2H-MoWTe2 with random Mo and W, turned at random, with missing and misplaced columns.
 
-    Parameters
+    Attributes
     ----------
     side_px : int
+        Height and width of the images.
     share : float
         Of columns that are missing, and as many misplaced by 1 angstrom.
     tungsten : float
         Share of the metal atoms that are W.
-    dose_per_nm2 : float
-        Incident electrons.
-    seed : int or list of int
-
-    Returns
-    -------
-    stemlib.synthetic.CrystalImage
-
-    Raises
-    ------
-    ValueError
-        If a value makes no sense; see `stemlib.synthetic.material_image`.
-
-    Examples
-    --------
-    >>> len(draw_mowte2(96, share=0.0, seed=0).missing)
-    0
     """
-    rng = np.random.default_rng(seed)
-    return material_image(
-        mowte2_bilayer(tungsten),
-        (side_px, side_px),
-        rotation_deg=float(rng.uniform(0, 180)),
-        vacancies=share,
-        displaced=share,
-        dose_per_nm2=dose_per_nm2,
-        seed=rng,
-    )
+
+    side_px: int = 384
+    share: float = 0.01
+    tungsten: float = 0.5
+
+    def image(self, dose_per_nm2, seed):
+        """Simulate one image at so many incident electrons per nm²: a `stemlib.synthetic.CrystalImage`."""
+        rng = np.random.default_rng(seed)
+        return material_image(
+            mowte2_bilayer(self.tungsten),
+            (self.side_px, self.side_px),
+            rotation_deg=float(rng.uniform(0, 180)),
+            vacancies=self.share,
+            displaced=self.share,
+            dose_per_nm2=dose_per_nm2,
+            seed=rng,
+        )
 
 
-def drawn_defects(scene):
-    """Return the missing and misplaced columns of a drawn crystal.
+def true_defects(scene):
+    """Return the missing and misplaced columns of a `stemlib.synthetic.CrystalImage`.
 
-    Parameters
-    ----------
-    scene : stemlib.synthetic.CrystalImage
-
-    Returns
-    -------
-    pandas.DataFrame
-        `y`, `x` px, `kind` ("missing" or "displaced") and `is_visible`: a matched filter sees the column at a
-        signal-to-noise ratio of 5 or more. Others count neither way.
-
-    Examples
-    --------
-    >>> drawn_defects(draw_mowte2(96, share=0.02, seed=1))["is_visible"].all()
-    np.True_
+    Columns: `y`, `x` px, `kind` ("missing" or "displaced") and `is_visible`: a matched filter sees the column at a
+    signal-to-noise ratio of 5 or more. Others count neither way.
     """
     displaced = scene.columns[scene.columns["displaced"] > 0]
     table = pd.concat([scene.missing.assign(kind="missing"), displaced.assign(kind="displaced")])
@@ -85,29 +67,12 @@ def drawn_defects(scene):
 
 
 def judge_defects(scene, found):
-    """Match found defects one to one with drawn ones, within the shorter edge of the cell.
+    """Match found defects (`y`, `x` px) one to one with true ones, within the shorter edge of the cell.
 
-    Parameters
-    ----------
-    scene : stemlib.synthetic.CrystalImage
-    found : pandas.DataFrame
-        Columns `y` and `x`, px.
-
-    Returns
-    -------
-    truth : pandas.DataFrame
-        As `drawn_defects` returns it, the visible ones only, with `is_found`.
-    is_true, is_false : numpy.ndarray of bool
-        For every one found; both False on a defect that cannot be seen.
-
-    Examples
-    --------
-    >>> scene = draw_mowte2(128, share=0.02, seed=1)
-    >>> truth, is_true, is_false = judge_defects(scene, drawn_defects(scene))
-    >>> bool(truth["is_found"].all()), bool(is_true.all()), bool(is_false.any())
-    (True, True, False)
+    Returns what `true_defects` returns, the visible ones only, with `is_found`; and for every one found whether it is
+    true and whether it is false, which one on a defect that cannot be seen is not either.
     """
-    truth = drawn_defects(scene)
+    truth = true_defects(scene)
     unseen, truth = truth[~truth["is_visible"]], truth[truth["is_visible"]].reset_index(drop=True)
     reach = float(np.linalg.norm(scene.translations, axis=1).min())
     matched = match_columns(truth, found, reach_px=reach)
@@ -116,49 +81,38 @@ def judge_defects(scene, found):
     return truth.assign(is_found=matched.is_found), matched.is_true, is_false
 
 
-def defect_score_table(
-    doses, *, n_images=3, side_px=384, share=0.01, tungsten=0.5, false_alarms=1.0, weights=None, seed=0
-):
-    """Return recall and precision against dose, both schemes and both ways to look, in drawn bilayer 2H-MoWTe2.
+def defect_score_table(doses, crystal, *, n_images=3, seed=0, **options):
+    """Return recall and precision against dose, both schemes and both ways to look, in a `MoWTe2`.
 
-    Parameters
-    ----------
-    doses : iterable of float
-        Incident electrons per nm².
-    n_images, side_px : int
-        Images drawn at each dose, and their side.
-    share, tungsten : float
-        As `draw_mowte2` takes them.
-    false_alarms, weights
-        As `stemlib.find_defects` takes them.
-    seed : int
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per dose and method (`DEFECT_METHODS`), counts pooled over images: `missing`, `missing_found`,
-        `displaced`, `displaced_found`, `found`, `false`, `refused` (images without a lattice or columns, in which
-        nothing is found) and, with `_low` and `_high` (Wilson, 95 %), `recall_missing`, `recall_displaced` and
-        `precision`.
-
-    Examples
-    --------
-    >>> table = defect_score_table([1e7], n_images=1, side_px=128)
-    >>> len(table) == len(DEFECT_METHODS)
-    True
+    `options` are those of `stemlib.find_defects`, for every method. One row per dose (electrons per nm²) and method of
+    `DEFECT_METHODS`, counts pooled over images: `missing`, `missing_found`, `displaced`, `displaced_found`, `found`,
+    `false`, `refused` (images without a lattice or columns, in which nothing is found) and, with `_low` and `_high`
+    (Wilson, 95 %), `recall_missing`, `recall_displaced` and `precision`.
     """
     rows = []
     for dose in doses:
         totals = {name: dict.fromkeys(_COUNTS, 0) for name in DEFECT_METHODS}
         for number in range(n_images):
-            scene = draw_mowte2(
-                side_px, share=share, tungsten=tungsten, dose_per_nm2=dose, seed=[seed, number]
-            )
-            for name, options in DEFECT_METHODS.items():
-                one = _counts(scene, options | {"false_alarms": false_alarms, "weights": weights})
+            scene = crystal.image(dose, [seed, number])
+            for name, method in DEFECT_METHODS.items():
+                one = _counts(scene, method | options)
                 totals[name] = {key: totals[name][key] + one[key] for key in _COUNTS}
         rows += [{"dose_per_nm2": float(dose), "method": name} | total for name, total in totals.items()]
     return pd.DataFrame([row | _rates(row) for row in rows])
+
+
+def perfect_crystal_table(dose_per_nm2, crystal, *, n_images=8, seed=0, **options):
+    """Return how many defects are found in MoWTe2 that has none but its mixed chemistry.
+
+    `crystal` is a `MoWTe2` with share 0. One row per method: `method`, `images`, `found` (in all of them) and
+    `found_per_image`.
+    """
+    scenes = [crystal.image(dose_per_nm2, [seed, 1, number]) for number in range(n_images)]
+    rows = []
+    for name, method in DEFECT_METHODS.items():
+        found = sum(_counts(scene, method | options)["found"] for scene in scenes)
+        rows.append({"method": name, "images": n_images, "found": found, "found_per_image": found / n_images})
+    return pd.DataFrame(rows)
 
 
 def _counts(scene, options):
@@ -182,37 +136,3 @@ def _rates(row):
         rates[name] = part / whole if whole else np.nan
         rates[f"{name}_low"], rates[f"{name}_high"] = wilson_interval(part, whole)
     return rates
-
-
-def perfect_crystal_table(
-    dose_per_nm2, *, n_images=8, side_px=384, tungsten=0.5, false_alarms=1.0, weights=None, seed=0
-):
-    """Return how many defects are found in drawn MoWTe2 that has none but its mixed chemistry.
-
-    Parameters
-    ----------
-    dose_per_nm2 : float
-    n_images, side_px, tungsten, false_alarms, weights, seed
-        As in `defect_score_table`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per method: `method`, `images`, `found` (in all of them) and `found_per_image`.
-
-    Examples
-    --------
-    >>> table = perfect_crystal_table(1e7, n_images=1, side_px=128).set_index("method")
-    >>> int(table.loc["default, columns", "found"])
-    0
-    """
-    scenes = [
-        draw_mowte2(side_px, share=0.0, tungsten=tungsten, dose_per_nm2=dose_per_nm2, seed=[seed, 1, number])
-        for number in range(n_images)
-    ]
-    rows = []
-    for name, options in DEFECT_METHODS.items():
-        options = options | {"false_alarms": false_alarms, "weights": weights}
-        found = sum(_counts(scene, options)["found"] for scene in scenes)
-        rows.append({"method": name, "images": n_images, "found": found, "found_per_image": found / n_images})
-    return pd.DataFrame(rows)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reproduction import ColumnCase
+from reproduction.cases import ColumnCase
 from stemlib.io.micrograph import Micrograph
 from stemlib.plot.columns import ColumnPanel, columns_figure, position_error_figure
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reproduction import DefectCase
+from reproduction.cases import DefectCase
 from stemlib.defects.find import Defects
 from stemlib.io.micrograph import Micrograph
 from stemlib.plot.defects import DefectPanel, defects_figure

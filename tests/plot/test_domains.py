@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from reproduction import DomainCase
+from reproduction.cases import DomainCase
 from stemlib.io.micrograph import Micrograph
 from stemlib.plot import style
 from stemlib.plot.domains import DomainPanel, domains_figure, twin_figure
@@ -50,7 +50,13 @@ def test_found_and_drawn_lines_look_different():
 
 def test_an_image_may_be_left_out_and_an_unsure_scale_has_no_bar():
     case = DomainCase(
-        "crystal", Micrograph(IMAGE, 0.02), 2, LABELS, (LINE,), may_be_shown=False, pixel_size_sure=False
+        "crystal",
+        Micrograph(IMAGE, 0.02),
+        n_domains=2,
+        labels=LABELS,
+        boundaries=(LINE,),
+        may_be_shown=False,
+        pixel_size_sure=False,
     )
     domains = SimpleNamespace(labels=LABELS, boundaries=[LINE], faults=[LINE - 6])
     hidden = DomainPanel.of(case, domains, show_image=False)
@@ -67,7 +73,9 @@ def test_an_image_may_be_left_out_and_an_unsure_scale_has_no_bar():
 
 
 def test_an_image_not_at_hand_says_so():
-    figure = domains_figure([DomainPanel.of(DomainCase("crystal", None, 2)), DomainPanel("b", IMAGE)])
+    figure = domains_figure(
+        [DomainPanel.of(DomainCase("crystal", None, n_domains=2)), DomainPanel("b", IMAGE)]
+    )
     assert figure.axes[0].texts[0].get_text() == "not available"
     assert not figure.axes[1].texts
     assert not figure.legends

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reproduction import candidate_curve, load_cases, recall_at
+from reproduction.candidate_curves import candidate_curve, recall_at
+from reproduction.loading import load_cases
 from stemlib.datasets import fetch
 from stemlib.loops.cascade_xml import load_cascade
 
@@ -24,7 +25,7 @@ def test_intervals_come_along():
 def test_the_authors_cascade_gives_what_opencv_gives(real_data):
     cv2 = pytest.importorskip("cv2")
     path = fetch("fecral-loops/cascades_2018/trained_Cascade_Object_Detector.xml")
-    cases = [case for case in load_cases("six") if case.name.startswith("0501")]
+    cases = [case for case in load_cases("loops", "six") if case.name.startswith("0501")]
     curve = candidate_curve(cases, load_cascade(path), published=True)
     image = cases[0].image().astype(np.uint8)
     opencv = cv2.CascadeClassifier(str(path)).detectMultiScale(image, 1.1, 4, 0, (32, 32))
@@ -35,3 +36,10 @@ def test_the_authors_cascade_gives_what_opencv_gives(real_data):
 def test_no_image_at_hand_is_an_error():
     with pytest.raises(ValueError, match="0 images"):
         candidate_curve([], None)
+
+
+def test_more_candidates_never_lose_a_loop():
+    cases = load_cases("loops", "synthetic", n_images=1, side_px=256)
+    curve = candidate_curve(cases, load_cascade())
+    assert (curve["recall"].diff().dropna() >= 0).all() and curve["n_found"].is_monotonic_increasing
+    assert curve["recall"].iloc[-1] > 0.5

@@ -1,12 +1,21 @@
-"""Agreement of found defects with labelled dopants, marked vacancies and drawn defects."""
+"""Agreement of found defects with labelled dopants, marked vacancies and simulated defects."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import reproduction as evaluation
 import stemlib
-from reproduction import DefectCase
+from reproduction.cases import DefectCase
+from reproduction.defect_scores import known_defect_table, match_known, rank_labelled, ranking_tables
+from reproduction.loading import find_in_cases, load_cases
+from reproduction.simulated_defects import (
+    DEFECT_METHODS,
+    MoWTe2,
+    defect_score_table,
+    judge_defects,
+    perfect_crystal_table,
+    true_defects,
+)
 from stemlib.defects.find import Defects
 from stemlib.io.micrograph import Micrograph
 
@@ -26,14 +35,14 @@ def labelled_case(minority, **more):
     labels["is_minority"] = np.isin(np.arange(len(GRID)), minority)
     labels["class"] = np.where(labels["is_minority"], 1, 0)
     known = {"source": Micrograph(np.zeros((100, 100))), "labels": labels, "sites": {"W sites": (0, 1)}}
-    return DefectCase("drawn", **(known | more))
+    return DefectCase("simulated", **(known | more))
 
 
 def test_a_perfect_ranking_has_precision_one_and_a_column_that_is_not_found_comes_last():
     case = labelled_case([3, 40])
     scores = np.where(case.labels["is_minority"], 9.0, 0.5)
     found = {case.name: defects_of(np.column_stack([GRID, scores]))}
-    ranking, curves = evaluation.ranking_tables([case], found)
+    ranking, curves = ranking_tables([case], found)
     assert ranking["sites"].tolist() == ["W sites", "all columns"]
     assert ranking["average_precision"].tolist() == [1.0, 1.0]
     assert (ranking["n_columns"] == 81).all() and (ranking["not_found"] == 0).all()
@@ -41,10 +50,10 @@ def test_a_perfect_ranking_has_precision_one_and_a_column_that_is_not_found_come
 
     kept = np.arange(81) != 40
     found = {case.name: defects_of(np.column_stack([GRID, scores])[kept])}
-    ranked = evaluation.rank_labelled(case, found[case.name])
+    ranked = rank_labelled(case, found[case.name])
     assert not ranked.loc[40, "is_found"]
     assert ranked.loc[40, "score"] < ranked.loc[kept, "score"].min()
-    ranking, _ = evaluation.ranking_tables([case], found)
+    ranking, _ = ranking_tables([case], found)
     # The first of two right, the second after all 81.
     assert ranking.loc[0, "average_precision"] == pytest.approx((1 + 2 / 81) / 2)
     assert ranking.loc[0, "not_found"] == 1
@@ -57,7 +66,7 @@ def test_only_columns_of_the_sites_and_inside_the_polygon_are_ranked():
     case = labelled_case([3, 80], region=region)
     case.labels.loc[0, "class"] = 7
     found = {case.name: defects_of(np.column_stack([GRID, np.zeros(81)]))}
-    ranking, _ = evaluation.ranking_tables([case], found)
+    ranking, _ = ranking_tables([case], found)
     rows = ranking.set_index("sites")
     assert rows.loc["W sites", "n_columns"] == 44 and rows.loc["all columns", "n_columns"] == 45
     assert rows.loc["all columns", "n_minority"] == 1
@@ -69,14 +78,14 @@ def test_a_column_counts_within_half_a_spacing_only():
     near[3, 0] += 4.0
     far[3, 0] -= 6.0
     for positions, is_found in ((near, True), (far, False)):
-        ranked = evaluation.rank_labelled(case, defects_of(np.column_stack([positions, np.ones(81)])))
+        ranked = rank_labelled(case, defects_of(np.column_stack([positions, np.ones(81)])))
         assert ranked.loc[3, "is_found"] == is_found
 
 
 def test_images_that_are_not_at_hand_are_ranked_as_not_available(monkeypatch, tmp_path):
     monkeypatch.setenv("STEMLIB_DATA", str(tmp_path))
     monkeypatch.setenv("STEMLIB_CACHE", str(tmp_path))
-    cases = evaluation.load_defect_cases("atomic")
+    cases = load_cases("defects", "atomic")
     assert [case.name for case in cases] == [
         "wse2-ti/adf1",
         "wse2-ti/adf2",
@@ -92,19 +101,17 @@ def test_images_that_are_not_at_hand_are_ranked_as_not_available(monkeypatch, tm
         "bto-perfect/2",
     ]
     assert [case.name for case in cases if not case.may_be_shown] == ["bto-perfect/1", "bto-perfect/2"]
-    assert evaluation.find_in_defect_cases(cases) == {}
-    ranking, curves = evaluation.ranking_tables(cases, {})
+    assert find_in_cases(cases, stemlib.find_defects) == {}
+    ranking, curves = ranking_tables(cases, {})
     assert len(ranking) == 9 and ranking["average_precision"].isna().all() and curves.empty
-    assert evaluation.known_defect_table(cases, {}).empty
+    assert known_defect_table(cases, {}).empty
 
 
 def test_labels_and_marks_are_needed_for_what_they_are_for():
     with pytest.raises(ValueError, match="'nothing' has no labelled columns"):
-        evaluation.rank_labelled(DefectCase("nothing", None), None)
+        rank_labelled(DefectCase("nothing", None), None)
     with pytest.raises(ValueError, match="'nothing' has neither marked vacancies nor labelled minority"):
-        evaluation.match_known(DefectCase("nothing", None), defects_of(np.empty((0, 3))))
-    with pytest.raises(ValueError, match="name='six' must be 'atomic' or 'synthetic'"):
-        evaluation.load_defect_cases("six")
+        match_known(DefectCase("nothing", None), defects_of(np.empty((0, 3))))
 
 
 def test_marks_are_found_one_to_one_within_a_spacing_and_what_is_undecided_is_told_apart():
@@ -114,11 +121,11 @@ def test_marks_are_found_one_to_one_within_a_spacing_and_what_is_undecided_is_to
     case = labelled_case([], marks=marks, undecided=undecided)
     at = [[23.0, 22.0], [24.0, 20.0], [50.0, 59.0], [91.0, 20.0], [80.0, 80.0]]
     found = defects_of(np.column_stack([GRID, np.zeros(81)]), at)
-    known, is_known, counts = evaluation.match_known(case, found)
+    known, is_known, counts = match_known(case, found)
     assert known["is_found"].tolist() == [True, True, False]
     assert is_known.tolist() == [True, False, True, False, False]
     assert counts.tolist() == [True, True, True, True, False]
-    table = evaluation.known_defect_table([case], {case.name: found}).set_index(["kind", "certainty"])
+    table = known_defect_table([case], {case.name: found}).set_index(["kind", "certainty"])
     assert table["n_known"].dropna().to_dict() == {
         ("missing", "any"): 1,
         ("missing", "sure"): 1,
@@ -127,7 +134,7 @@ def test_marks_are_found_one_to_one_within_a_spacing_and_what_is_undecided_is_to
         ("half", "doubtful"): 1,
     }
     assert table.loc[("half", "any"), "recall"] == 0.5
-    assert case.known_kinds == ("missing", "half")
+    assert list(dict.fromkeys(kind for kind, _ in case.known_groups)) == ["missing", "half"]
     assert case.known_groups[2:] == (("half", "any"), ("half", "sure"), ("half", "doubtful"))
     assert table.loc[("other", "any"), "n_found"] == 2
 
@@ -136,31 +143,31 @@ def test_known_dopants_are_the_minority_inside_the_polygon_and_all_is_other_in_a
     region = np.array([[5, 5], [5, 95], [55, 95], [55, 5]], float)
     case = labelled_case([3, 40, 80], region=region)
     found = defects_of(np.column_stack([GRID, np.zeros(81)]), [GRID[3] + 1, GRID[80], GRID[20]])
-    known, is_known, counts = evaluation.match_known(case, found)
+    known, is_known, counts = match_known(case, found)
     assert known["is_found"].tolist() == [True, False]
     assert is_known.tolist() == [True, False, False] and counts.tolist() == [True, False, True]
     assert case.known_groups == (("minority column", "any"),)
     control = DefectCase("control", case.source, is_control=True)
     assert control.known_groups == ()
-    table = evaluation.known_defect_table([control], {"control": found})
+    table = known_defect_table([control], {"control": found})
     assert table[["image", "kind", "n_found"]].to_numpy().tolist() == [["control", "other", 3]]
 
 
-def test_drawn_images_hold_dopants_vacancies_and_a_control():
-    dopants, vacancies, control = evaluation.load_defect_cases("synthetic", side_px=128, seed=3)
+def test_simulated_images_hold_dopants_vacancies_and_a_control():
+    dopants, vacancies, control = load_cases("defects", "synthetic", side_px=128, seed=3)
     assert dopants.labels["is_minority"].any() and set(dopants.labels["class"]) == {0, 1, 2, 3}
     assert len(vacancies.marks) > 0 and vacancies.labels is None
     assert control.is_control and control.marks is None
     assert len({case.source.image.tobytes() for case in (dopants, vacancies, control)}) == 3
 
 
-def test_drawn_defects_that_cannot_be_seen_count_neither_way():
-    scene = evaluation.draw_mowte2(128, share=0.03, seed=2)
-    truth = evaluation.drawn_defects(scene)
+def test_simulated_defects_that_cannot_be_seen_count_neither_way():
+    scene = MoWTe2(128, share=0.03).image(3e6, 2)
+    truth = true_defects(scene)
     assert set(truth["kind"]) == {"missing", "displaced"} and truth["is_visible"].all()
     scene.missing.loc[0, "snr"] = 4.0
     found = pd.concat([truth[["y", "x"]], pd.DataFrame({"y": [5.0], "x": [3.0]})], ignore_index=True)
-    seen, is_true, is_false = evaluation.judge_defects(scene, found)
+    seen, is_true, is_false = judge_defects(scene, found)
     assert len(seen) == len(truth) - 1 and seen["is_found"].all()
     assert is_true.sum() == len(truth) - 1
     assert is_false.tolist() == [False] * len(truth) + [True]
@@ -176,8 +183,8 @@ def test_scores_pool_images_and_count_refused_ones(monkeypatch):
         return defects_of(np.empty((0, 3)), [[64.0, 64.0], [100.0, 30.0]])
 
     monkeypatch.setattr(stemlib, "find_defects", find)
-    table = evaluation.defect_score_table([1e6, 1e7], n_images=2, side_px=128, share=0.01, false_alarms=0.5)
-    assert len(table) == 2 * len(evaluation.DEFECT_METHODS) == len(asked) / 2
+    table = defect_score_table([1e6, 1e7], MoWTe2(128), n_images=2, false_alarms=0.5)
+    assert len(table) == 2 * len(DEFECT_METHODS) == len(asked) / 2
     assert {options["false_alarms"] for options in asked} == {0.5}
     assert sum(options.get("source") == "semantic" for options in asked) == len(asked) / 2
     refused = table["method"].str.endswith("columns")
@@ -187,13 +194,31 @@ def test_scores_pool_images_and_count_refused_ones(monkeypatch):
     # One of the two places is on a missing column in either image, the other on none.
     assert (kept["missing_found"] == 2).all() and (kept["displaced_found"] == 0).all()
     assert (kept["found"] == 4).all() and (kept["false"] == 2).all() and (kept["precision"] == 0.5).all()
-    perfect = evaluation.perfect_crystal_table(1e6, n_images=3, side_px=96).set_index("method")
+    perfect = perfect_crystal_table(1e6, MoWTe2(96, share=0.0), n_images=3).set_index("method")
     assert perfect.loc["default, unit cell", "found"] == 6
     assert perfect.loc["default, unit cell", "found_per_image"] == 2
 
 
-def test_plain_defects_are_found_in_drawn_mowte2():
-    scene = evaluation.draw_mowte2(192, share=0.02, dose_per_nm2=1e7, seed=4)
-    truth, _, is_false = evaluation.judge_defects(scene, stemlib.find_defects(scene.image).table)
+def test_plain_defects_are_found_in_simulated_mowte2():
+    scene = MoWTe2(192, share=0.02).image(1e7, 4)
+    truth, _, is_false = judge_defects(scene, stemlib.find_defects(scene.image).table)
     assert truth["is_found"].mean() > 0.9
     assert is_false.sum() <= 2
+
+
+def test_every_simulated_dopant_ranks_before_all_other_columns():
+    case = load_cases("defects", "synthetic", side_px=96)[0]
+    scores = rank_labelled(case, stemlib.find_defects(case.source)).groupby("is_minority")["score"]
+    assert scores.min()[True] > scores.max()[False]
+
+
+def test_simulated_vacancies_are_found_and_nothing_else():
+    case = load_cases("defects", "synthetic", side_px=128)[1]
+    known, is_known, _ = match_known(case, stemlib.find_defects(case.source))
+    assert known["is_found"].all() and is_known.all()
+
+
+def test_a_crystal_without_defects_holds_none():
+    assert MoWTe2(96, share=0.0).image(3e6, 0).missing.empty
+    table = perfect_crystal_table(1e7, MoWTe2(128, share=0.0), n_images=1).set_index("method")
+    assert table.loc["default, columns", "found"] == 0

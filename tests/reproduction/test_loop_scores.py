@@ -2,18 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reproduction import (
-    LoopCase,
+from reproduction.cases import LoopCase
+from reproduction.loop_scores import (
+    EDGES,
+    annotator_table,
     compare_methods,
     machine_boxes,
     match_cases,
-    people_table,
+    score_results,
     score_table,
 )
 from stemlib.loops.find import Loops
 from stemlib.loops.tables import loop_density
-
-EDGES = ["top", "left", "bottom", "right"]
 
 
 def boxes(*corners, side=30.0):
@@ -26,7 +26,7 @@ def labels(*corners, classes=0):
 
 def case(name, source=True, role="six", **sets):
     image = np.zeros((512, 512), np.float32) if source else None
-    return LoopCase(name, image, (512, 512), role, 0.5, True, labels=sets)
+    return LoopCase(name, image, role, shape=(512, 512), pixel_size_nm=0.5, labels=sets)
 
 
 TWO = [
@@ -62,10 +62,10 @@ def test_matches_need_the_truth_asked_for():
     assert list(match_cases(TWO, FOUND, "published", truth="C")) == ["b"]
 
 
-def test_people_are_compared_where_both_labelled_and_the_machine_only_on_unseen_images():
+def test_annotators_are_compared_where_both_labelled_and_the_machine_only_on_unseen_images():
     seen = case("d", role="training", A=labels((10, 10), (60, 60)), B=labels((10, 10)))
     boxes_everywhere = FOUND | {"d": boxes((10, 10))}
-    table = people_table([*TWO, seen], {"fcn": boxes_everywhere}, rules=["published"])
+    table = annotator_table([*TWO, seen], {"fcn": boxes_everywhere}, rules=["published"])
     rows = {(row["images"], row["found"], row["truth"]): row for row in table.to_dict("records")}
     assert rows["all", "B", "A"]["n_images"] == 2
     assert rows["unseen", "B", "A"]["n_images"] == 1
@@ -94,3 +94,15 @@ def test_modules_are_told_apart():
         "Modules I-III": 1,
         "fcn": 1,
     }
+
+
+def test_results_carry_ids_titles_and_what_was_published():
+    row = {"system": ["Module I", "fcn"], "rule": "published", "image": "pooled"}
+    table = pd.DataFrame(row | {"recall": 0.9, "precision": 0.8, "f1": 0.85})
+    results = score_results(table, "published", "six", suffix=", all", published={"recall": 0.8512})
+    assert [one["id"] for one in results[::3]] == [
+        "six.module-1.published.recall",
+        "six.fcn.published.recall",
+    ]
+    assert results[3]["name"] == "recall, fcn, published rule, all"
+    assert [one.get("published") for one in results] == [None, None, None, 0.8512, None, None]

@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reproduction import (
-    LoopCase,
+from reproduction.cases import LoopCase
+from reproduction.loop_scores import EDGES
+from reproduction.loop_sizes import (
     axis_pairs,
     axis_table,
     density_table,
@@ -14,8 +15,6 @@ from reproduction import (
 )
 from stemlib.loops.find import Loops
 from stemlib.loops.tables import loop_density
-
-EDGES = ["top", "left", "bottom", "right"]
 
 
 def ellipses(*rows):
@@ -36,7 +35,8 @@ def loops(*rows):
 C = ellipses((100, 100, 40), (200, 200, 60), (5, 300, 50))
 A = C[EDGES].assign(**{"class": 0})
 IMAGE = np.zeros((512, 512), np.float32)
-CASE = LoopCase("a", IMAGE, (512, 512), "six", 0.5, True, labels={"A": A, "C": C}, ellipse_sets="C")
+SHAPE = (512, 512)
+CASE = LoopCase("a", IMAGE, "six", shape=SHAPE, pixel_size_nm=0.5, labels={"A": A, "C": C}, ellipse_sets="C")
 FOUND = {"fcn": {"a": loops((100, 100, 44), (200, 200, 57), (400, 400, 30))}}
 OBJECTS = size_objects([CASE], FOUND)
 
@@ -49,7 +49,7 @@ def test_loops_cut_by_the_edge_are_counted_and_not_measured():
 
 
 def test_what_was_not_drawn_is_not_available_and_not_pooled():
-    other = LoopCase("b", None, (512, 512), "six", None, False)
+    other = LoopCase("b", None, "six", shape=SHAPE)
     table = size_table([CASE, other], OBJECTS, ["B", "C"])
     assert table[["image", "source", "available"]].to_numpy().tolist() == [
         ["a", "B", False],
@@ -68,13 +68,13 @@ def test_beside_a_stand_longer_sides_only():
 
 
 def test_longer_sides_of_an_image_not_at_hand_are_not_available():
-    other = LoopCase("b", None, (512, 512), "six", None, False)
+    other = LoopCase("b", None, "six", shape=SHAPE)
     table = longer_side_table([other], OBJECTS, ["fcn"])
     assert table[["source", "available"]].to_numpy().tolist() == [["A", False], ["fcn", False]]
 
 
 def test_a_method_that_found_nothing_found_no_sides():
-    empty = LoopCase("b", IMAGE, (512, 512), "six", None, False, labels={"A": A})
+    empty = LoopCase("b", IMAGE, "six", shape=SHAPE, labels={"A": A})
     table = longer_side_table([empty], OBJECTS, ["fcn"]).set_index("source")
     assert table.loc["fcn", "available"] and table.loc["fcn", "count"] == 0
 
@@ -102,7 +102,7 @@ def test_differences_are_pooled_over_the_images_that_both_measured():
 
 
 def test_an_image_not_at_hand_leaves_no_smaller_pool():
-    other = LoopCase("b", None, (512, 512), "six", None, False)
+    other = LoopCase("b", None, "six", shape=SHAPE)
     row = pooled_differences([CASE, other], OBJECTS, [("fcn", "C")]).iloc[0]
     assert row["n_images"] == 0
     assert np.isnan(row["mean_difference"])

@@ -2,12 +2,11 @@ import hashlib
 
 import pytest
 
-from reproduction import (
+from reproduction.loading import load_cases
+from reproduction.provenance import (
     credit,
     data_checksums,
     file_checksum,
-    interval_result,
-    load_cases,
     weight_checksums,
     weight_files,
 )
@@ -28,24 +27,12 @@ def test_a_missing_weight_file_is_named(tmp_path):
 
 
 def test_every_file_read_has_its_checksum(real_data):
-    checksums = data_checksums(load_cases("six"), ["fecral-loops/testimages.txt"])
+    checksums = data_checksums(load_cases("loops", "six"), ["fecral-loops/testimages.txt"])
     registry = load_registry()
     assert len([path for path in checksums if path.endswith(".jpg")]) == 6
     assert any("boxes_a" in path for path in checksums)
     assert "fecral-loops/testimages.txt" in checksums
     assert all(registry.loc[path, "sha256"] == value for path, value in checksums.items())
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        ({"r": 0.5, "r_low": 0.25, "r_high": 0.75}, {"value": 0.5, "low": 0.25, "high": 0.75}),
-        ({"r": float("nan"), "r_low": float("nan"), "r_high": 1.0}, {"value": None}),
-        ({"r": None}, {"value": None}),
-    ],
-)
-def test_what_is_not_a_number_becomes_none(row, expected):
-    assert interval_result("recall", row, "r") == {"name": "recall", "unit": ""} | expected
 
 
 def test_a_file_of_ones_own_has_its_checksum_and_a_folder_none(tmp_path):
@@ -59,4 +46,4 @@ def test_credit_names_the_images_that_are_shown_only():
     assert credit("atomic", ["wse2-cr"]).endswith("(MIT)")
     assert credit("atomic", []) == ""
     assert credit("atomic").count("(") > 1
-    assert credit("synthetic", []) == "Drawn by stemlib.synthetic"
+    assert credit("synthetic", []) == "Simulated by stemlib.synthetic"

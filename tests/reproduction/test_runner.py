@@ -7,6 +7,7 @@ import pytest
 
 from reproduction import runner as reproduce
 from reproduction import runs
+from reproduction.repository import ROOT
 from reproduction.runs import Run
 
 PARAMETERS = 'image_set: str = "synthetic"  # the images\noutput_folder: str = "build"  # for the figure\n'
@@ -14,14 +15,13 @@ FIGURE = """
 import json, os, sys
 from pathlib import Path
 from matplotlib.figure import Figure
-from reproduction.figures import write_figure
+from reproduction.figures import FigureWriter
+from reproduction.results import result
 
 seen = {"python": sys.executable, "cwd": os.getcwd(), "backend": os.environ["MPLBACKEND"]}
 Path(output_folder, "seen.txt").write_text(json.dumps(seen))
-write_figure(
-    Figure(figsize=(1, 1)), f"loops-{image_set}", output_folder, seed=0, parameters={"image_set": image_set},
-    results=[{"name": "recall", "value": 0.5, "unit": "", "published": 0.851}], data={}, weights={},
-    synthetic=image_set == "synthetic",
+FigureWriter(Path(output_folder), {"image_set": image_set}, 0, image_set == "synthetic").write(
+    Figure(figsize=(1, 1)), f"loops-{image_set}", [result("loops-all.recall", "recall", 0.5, published=0.851)]
 )
 """
 
@@ -40,7 +40,15 @@ def write_notebook(path, code=FIGURE):
 def write_content(folder, name, synthetic=False, **more):
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.png").write_bytes(b"new")
-    content = {"name": name, "synthetic": synthetic, "results": []} | more
+    content = {
+        "name": name,
+        "synthetic": synthetic,
+        "seed": 0,
+        "parameters": {},
+        "data": {},
+        "weights": {},
+        "results": [{"id": f"{name.split('-')[0]}-all.recall", "name": "recall", "value": 0.25, "unit": ""}],
+    } | more
     (folder / f"{name}.json").write_text(json.dumps(content))
     return content
 
@@ -49,6 +57,9 @@ def write_content(folder, name, synthetic=False, **more):
 def environment():
     """Let a test set environment variables, as the runner does, and put them back."""
     before = dict(os.environ)
+    # Kernels of notebooks that lie elsewhere.
+    paths = [str(ROOT / "notebooks"), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     yield os.environ
     os.environ.clear()
     os.environ.update(before)
@@ -60,13 +71,15 @@ def repository(tmp_path, monkeypatch, environment):
     for name in ("first", "second"):
         write_notebook(tmp_path / "notebooks" / f"{name}.ipynb", FIGURE.replace("loops-", f"{name}-"))
     write_content(tmp_path / "figures", "first-six")
-    (tmp_path / "README.md").write_text("<!-- results -->\n(the table of before)\n<!-- end of results -->\n")
+    (tmp_path / "README.md").write_text(
+        "<!-- table\nrecall | first-all.recall\n-->\n(the table of before)\n<!-- end of table -->\n"
+    )
     monkeypatch.setattr(reproduce, "ROOT", tmp_path)
     monkeypatch.setattr(reproduce, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(reproduce, "BUILD", tmp_path / "build")
     monkeypatch.setattr(reproduce, "RUNS", (Run("first", "six"), Run("second", "six")))
     monkeypatch.setattr(reproduce, "images_at_hand", lambda sets: dict.fromkeys(sets, (6, 6)))
-    monkeypatch.setattr(reproduce, "committed_results", lambda name: {"recall": 0.25})
+    monkeypatch.setattr(reproduce.accept, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -115,31 +128,63 @@ def test_unknown_parameters_are_an_error_that_names_the_known_ones(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_reproducing_replaces_figures_and_prints_the_drift(repository, capsys):
+def committed(repository):
+    """What git would see: figures and README."""
+    return {
+        path: path.read_bytes() for path in [*(repository / "figures").rglob("*"), repository / "README.md"]
+    }
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_reproducing_writes_below_build_alone_and_prints_the_drift(repository, capsys):
+    before = committed(repository)
     reproduce.main(["--offline"])
-    figures = repository / "figures"
-    assert sorted(path.name for path in figures.iterdir()) == [
+    assert committed(repository) == before
+    assert names(repository / "build" / "figures") == [
         f"{name}-six.{suffix}" for name in ("first", "second") for suffix in ("json", "png")
     ]
-    assert (figures / "first-six.png").read_bytes() != b"new"
     printed = capsys.readouterr().out
     assert "[1/2] first-six done in" in printed
-    assert printed.rsplit("second-six\n")[-1].split("\n")[0].split() == [
+    assert printed.split("first-six: changed\n")[1].split("\n")[0].split() == [
         "recall",
         "0.5",
         "0.851",
         "0.25",
         "+0.25",
+        "outside",
     ]
+    assert "0 of 2 figures within" in printed and "second-six: new" in printed
 
 
-def test_reproducing_writes_the_readmes_table_anew_but_other_parameters_do_not(repository):
-    readme = repository / "README.md"
-    reproduce.main(["--offline", "--parameter", "image_set=six"])
-    assert "the table of before" in readme.read_text()
+def test_build_holds_the_figures_of_the_last_run_only(repository):
     reproduce.main(["--offline"])
-    assert "the table of before" not in readme.read_text()
-    assert "| measured" in readme.read_text()
+    reproduce.main(["--offline", "second"])
+    assert names(repository / "build" / "figures") == ["second-six.json", "second-six.png"]
+
+
+def test_committed_figures_and_the_readme_change_where_asked_for_only(repository, capsys):
+    reproduce.main(["--offline", "--accept"])
+    assert names(repository / "figures") == names(repository / "build" / "figures")
+    assert "| recall | 0.500 | 0.851 |" in (repository / "README.md").read_text()
+    assert "first-six: changed, replaced" in capsys.readouterr().out
+    before = committed(repository)
+    reproduce.main(["--offline", "--accept"])
+    assert committed(repository) == before
+    assert "2 of 2 figures within" in capsys.readouterr().out
+
+
+def test_figures_of_other_parameters_go_apart_and_cannot_be_accepted(repository, capsys):
+    before = committed(repository)
+    reproduce.main(["--offline", "first", "--parameter", "image_set=six"])
+    assert names(repository / "build" / "trials") == ["first-six.json", "first-six.png"]
+    assert not (repository / "build" / "figures").exists()
+    with pytest.raises(SystemExit):
+        reproduce.main(["--offline", "--accept", "--parameter", "image_set=six"])
+    assert "--accept takes what" in capsys.readouterr().err
+    assert committed(repository) == before
 
 
 def test_figures_of_new_weights_do_not_replace_those_of_the_shipped_ones(repository, monkeypatch):
@@ -152,13 +197,11 @@ def test_figures_of_new_weights_do_not_replace_those_of_the_shipped_ones(reposit
 
     monkeypatch.setattr(reproduce, "train", lambda: seen.append("trained"))
     monkeypatch.setattr(reproduce, "run_notebook", run_notebook)
-    before = (repository / "figures" / "first-six.png").stat().st_mtime_ns
+    before = committed(repository)
     reproduce.main(["--offline", "--train"])
     assert seen == ["trained", "build/weights", "build/weights"]
-    assert (repository / "build" / "figures" / "second-six.png").is_file()
-    assert not (repository / "figures" / "second-six.png").exists()
-    assert (repository / "figures" / "first-six.png").stat().st_mtime_ns == before
-    assert "the table of before" in (repository / "README.md").read_text()
+    assert (repository / "build" / "trials" / "second-six.png").is_file()
+    assert committed(repository) == before
 
 
 def test_a_run_may_differ_from_the_notebooks_own_parameters(repository, monkeypatch):
@@ -176,27 +219,27 @@ def test_a_run_may_differ_from_the_notebooks_own_parameters(repository, monkeypa
 
 
 def test_a_failing_notebook_shows_its_traceback_and_leaves_all_figures(repository, capsys):
+    reproduce.main(["--offline", "first"])
     write_notebook(
         repository / "notebooks" / "second.ipynb", FIGURE + "\nraise RuntimeError('no loops today')"
     )
-    before = {path: path.read_bytes() for path in (repository / "figures").rglob("*")}
+    made = {path: path.read_bytes() for path in (repository / "build" / "figures").rglob("*")}
+    before = committed(repository)
     with pytest.raises(SystemExit, match="a notebook failed"):
         reproduce.main(["--offline"])
     assert "RuntimeError: no loops today" in capsys.readouterr().err
-    assert {path: path.read_bytes() for path in (repository / "figures").rglob("*")} == before
+    assert {path: path.read_bytes() for path in (repository / "build" / "figures").rglob("*")} == made
+    assert committed(repository) == before
 
 
-def test_without_data_synthetic_images_run_into_a_folder_of_their_own(repository, monkeypatch, capsys):
+def test_without_data_stand_ins_run_and_are_never_accepted(repository, monkeypatch, capsys):
     monkeypatch.setattr(reproduce, "images_at_hand", lambda sets: dict.fromkeys(sets, (0, 6)))
-    before = {path: path.read_bytes() for path in (repository / "figures").iterdir()}
-    reproduce.main(["first", "--offline"])
-    synthetic = repository / "figures" / "synthetic"
-    assert sorted(path.name for path in synthetic.iterdir()) == [
-        "first-synthetic.json",
-        "first-synthetic.png",
-    ]
-    assert {path: path.read_bytes() for path in (repository / "figures").glob("*.*")} == before
-    assert "first-synthetic (SYNTHETIC DATA)" in capsys.readouterr().out
+    (repository / "README.md").write_text("no table\n")
+    before = committed(repository)
+    reproduce.main(["first", "--offline", "--accept"])
+    assert names(repository / "build" / "figures") == ["first-synthetic.json", "first-synthetic.png"]
+    assert committed(repository) == before
+    assert "first-synthetic: stand-in, kept" in capsys.readouterr().out
 
 
 def test_a_parameter_that_no_notebook_has_stops_before_anything_runs(repository, monkeypatch):
@@ -237,17 +280,6 @@ def test_numbers_without_their_picture_are_refused(tmp_path):
 def test_a_notebook_that_wrote_nothing_is_refused(tmp_path):
     with pytest.raises(reproduce.ReproductionError, match="no figure"):
         reproduce.read_figures(tmp_path, synthetic=False)
-
-
-def test_figures_of_known_truth_stay_with_the_others_and_stand_ins_do_not(tmp_path):
-    figures = tmp_path / "figures"
-    for name, drawn in (("accuracy-drawn", True), ("loops-synthetic", False)):
-        content = write_content(tmp_path / name, name, synthetic=True)
-        reproduce.publish(tmp_path / name, [content], figures, drawn=drawn)
-    assert sorted(path.relative_to(figures).as_posix() for path in figures.rglob("*.png")) == [
-        "accuracy-drawn.png",
-        "synthetic/loops-synthetic.png",
-    ]
 
 
 def test_every_result_notebook_exists():

@@ -33,9 +33,9 @@ def test_every_run_has_a_known_image_set():
 
 
 def test_known_truth_does_not_stand_in_for_real_images():
-    wanted = [Run("a", "six"), Run("a", "drawn", images=False)]
+    wanted = [Run("a", "six"), Run("a", "simulated", images=False)]
     chosen, _ = runs.plan(wanted, {"six": (0, 6)})
-    assert [run.name for run in chosen] == ["a-drawn", "a-synthetic"]
+    assert [run.name for run in chosen] == ["a-simulated", "a-synthetic"]
 
 
 def test_a_notebook_that_reads_no_image_always_runs():
