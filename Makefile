@@ -1,13 +1,18 @@
-# make reproduce   figures and numbers from the public micrographs, into figures/
+# make reproduce   figures and numbers from the public micrographs, into build/figures/, beside the committed ones
+# make accept      of these, those that are new or lie outside their tolerance into figures/; README and docs follow
 # make test        the tests, every notebook among them
 # make lint        style, and the rules of the house: who may import whom
-# make lab         JupyterLab on the notebooks
+# make lab         JupyterLab, opened at the notebooks
 # make paper       the manuscript from figures/, into build/paper.pdf
 # make promote     newly trained weights replace the shipped ones where they score no worse
 #
 # OFFLINE=1            do not try to download the public data
 # TRAIN=1              reproduce: train anew first, into build/weights/
 # NOTEBOOKS="NAME ..." reproduce: only these notebooks
+# ACCEPT=1             reproduce: then accept
+# FIGURES="NAME ..."   accept: these too, whatever their numbers
+# LAB_ROOT=FOLDER      lab: the topmost folder that JupyterLab shows; by default that of the file system, so that images
+#                      in any folder can be reached; the notebooks must lie below it
 # PYTHON=python3.12    the interpreter to make .venv with
 # TORCH_INDEX=ADDRESS  the package index to take torch from, such as PyTorch's for CPU
 # PIP_EXTRA="..."      further options for pip
@@ -18,18 +23,26 @@ PIP_EXTRA ?=
 OFFLINE ?=
 TRAIN ?=
 NOTEBOOKS ?=
+ACCEPT ?=
+FIGURES ?=
+LAB_ROOT ?= /
 
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed.stamp
 PIP := $(RUN) -m pip install --disable-pip-version-check $(PIP_EXTRA)
+# --offline where OFFLINE is neither empty nor 0, and so on.
+given = $(if $(filter-out 0,$($1)),--$(shell echo $1 | tr A-Z a-z))
 TORCH := $(shell grep '^torch==' requirements.lock)
 
-.PHONY: reproduce test lint lab paper promote
+.PHONY: reproduce accept test lint lab paper promote
 .DELETE_ON_ERROR:
 
 reproduce: $(INSTALLED)
-	@$(RUN) notebooks/reproduce.py $(if $(filter-out 0,$(OFFLINE)),--offline) $(if $(filter-out 0,$(TRAIN)),--train) $(NOTEBOOKS)
+	@$(RUN) -m notebooks.reproduction $(foreach switch,OFFLINE TRAIN ACCEPT,$(call given,$(switch))) $(NOTEBOOKS)
+
+accept: $(INSTALLED)
+	@$(RUN) -m notebooks.reproduction.accept $(FIGURES)
 
 test: $(INSTALLED)
 	$(RUN) -m pytest -n 2
@@ -40,13 +53,13 @@ lint: $(INSTALLED)
 	$(VENV)/bin/lint-imports
 
 lab: $(INSTALLED)
-	$(RUN) -m jupyterlab --notebook-dir=notebooks
+	$(RUN) -m jupyterlab --ServerApp.root_dir="$(LAB_ROOT)" --ServerApp.preferred_dir="$(CURDIR)/notebooks"
 
 paper: $(INSTALLED)
 	@$(RUN) paper/build.py
 
 promote: $(INSTALLED)
-	@$(RUN) notebooks/promote.py
+	@$(RUN) -m notebooks.reproduction.promote
 
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
+from reproduction.cases import DomainCase
 from stemlib.domains.result import boundary_lines
-from stemlib.evaluation.domain_cases import DomainCase
 from stemlib.io.micrograph import Micrograph
 from stemlib.synthetic import Crystal, Recording, crystal_image, named_crystal
 from stemlib.synthetic.imaging import speckle
@@ -32,7 +32,12 @@ def composed(name, crystals, labels, spacing, *, seed, film=None):
     image = np.choose(np.maximum(labels, 0), drawn)
     lines = boundary_lines(labels, 1.0)[0] if len(crystals) > 1 else []
     return DomainCase(
-        name, Micrograph(image), len(crystals), labels, tuple(lines), cell_edge=edge if lines else None
+        name,
+        Micrograph(image),
+        n_domains=len(crystals),
+        labels=labels,
+        boundaries=tuple(lines),
+        cell_edge=edge if lines else None,
     )
 
 
@@ -89,7 +94,7 @@ def rims(n_images):
                 1 + 0.35 * speckle(image.shape, 0.18 * spacing, rng)
             )
             image = np.where(depth > 0, image, np.where(depth > -rim * spacing, bright, dark))
-            yield DomainCase(crystal, Micrograph(image.astype(np.float32)), 1, case.labels)
+            yield DomainCase(crystal, Micrograph(image.astype(np.float32)), n_domains=1, labels=case.labels)
 
 
 KINDS = {

@@ -1,6 +1,6 @@
 """Domains found in simulated and real images beside sliding Fourier transforms with NMF; time and memory.
 
-    python benchmarks/domains.py [--images 3] [--single 50] [--output benchmarks/domains.json] [--only PART ...]
+    PYTHONPATH=notebooks python benchmarks/domains.py [--images 3] [--single 50] [--output FILE] [--only PART ...]
 
 Simulated images are of published crystals at stated conditions, each from its seed; real ones those whose boundaries
 were drawn by eye. Accuracy is the share of pixels with the right label, best assignment, outside a band of one cell
@@ -22,10 +22,11 @@ from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
 import stemlib
+from reproduction.cases import DomainCase
+from reproduction.domain_scores import domain_score
+from reproduction.loading import load_cases
 from stemlib.agreement import boundary_distance, label_accuracy
 from stemlib.domains.result import boundary_lines
-from stemlib.evaluation.domain_cases import DomainCase, load_domain_cases
-from stemlib.evaluation.domains import domain_score
 from stemlib.synthetic import DarkField, domain_image
 
 SCENES = (
@@ -146,7 +147,7 @@ def compare(cases):
 
 def real_cases():
     """Real images at hand with drawn boundaries, and the negative controls."""
-    return [case for case in load_domain_cases("atomic") if case.source is not None]
+    return [case for case in load_cases("domains", "atomic") if case.source is not None]
 
 
 def inversion(n_images):

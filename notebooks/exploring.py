@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import ipywidgets
@@ -27,6 +28,15 @@ class Findings:
     table: pd.DataFrame
     to_csv: Callable[[Path], object]
 
+    def write(self, folder, name, **facts):
+        """Write NAME.png, the table as NAME.csv and the numbers, with facts about them, as NAME-numbers.csv."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.figure.savefig(folder / f"{name}.png", dpi=150)
+        self.to_csv(folder / f"{name}.csv")
+        known = {"stemlib": version("stemlib")} | facts
+        facts = [{"name": key, "value": value, "unit": ""} for key, value in known.items()]
+        pd.DataFrame(self.results + facts).to_csv(folder / f"{name}-numbers.csv", index=False)
+
 
 def find(analysis, micrograph, name="", **settings):
     """Run a finder on a micrograph.
@@ -50,8 +60,8 @@ def find(analysis, micrograph, name="", **settings):
     return run(micrograph, name, {key: value for key, value in settings.items() if key in forms})
 
 
-def drawn(analysis, seed):
-    """Return a drawn image that shows what the analysis looks for."""
+def simulated(analysis, seed):
+    """Return a simulated image that shows what the analysis looks for."""
     if analysis == "loops":
         return loop_micrograph((512, 512), n_loops=8, seed=seed).image
     if analysis == "domains":
@@ -128,7 +138,7 @@ def _lattice(micrograph, name, settings):
 
 def _defects(micrograph, name, settings):
     found = stemlib.find_defects(micrograph, **settings)
-    panel = DefectPanel(name, micrograph.image, found.table, pixel_size_nm=found.lattice.pixel_size_nm)
+    panel = DefectPanel(name, micrograph.image, found.table, pixel_size_nm=found.pixel_size_nm)
     results = [{"name": "defects", "value": len(found.table), "unit": ""}] + [
         {"name": f"defects, {kind}", "value": int(count), "unit": ""}
         for kind, count in found.table["kind"].value_counts().items()

@@ -1,4 +1,3 @@
-import exploring
 import ipywidgets
 import numpy as np
 import pandas as pd
@@ -6,7 +5,9 @@ import pytest
 from IPython.display import Image
 from matplotlib.figure import Figure
 
+import exploring
 from stemlib.io.micrograph import Micrograph
+from stemlib.synthetic import render_columns
 
 
 @pytest.fixture(scope="module", params=exploring.ANALYSES)
@@ -16,7 +17,7 @@ def analysis(request):
 
 @pytest.fixture(scope="module")
 def micrograph(analysis):
-    return Micrograph(exploring.drawn(analysis, 1), 0.02)
+    return Micrograph(exploring.simulated(analysis, 1), 0.02)
 
 
 def test_every_finder_gives_a_picture_numbers_and_a_table(analysis, micrograph, tmp_path):
@@ -42,7 +43,7 @@ def test_every_finder_has_a_form_whose_button_runs_it(analysis, micrograph, monk
 
 
 def test_a_setting_reaches_the_finder():
-    micrograph = Micrograph(exploring.drawn("defects", 1), None)
+    micrograph = Micrograph(exploring.simulated("defects", 1), None)
     few = exploring.find("defects", micrograph, false_alarms=0.01)
     many = exploring.find("defects", micrograph, false_alarms=30.0)
     assert len(few.table) < len(many.table)
@@ -51,3 +52,21 @@ def test_a_setting_reaches_the_finder():
 def test_an_unknown_finder_is_one_clear_error():
     with pytest.raises(ValueError, match="analysis='grains' must be one of"):
         exploring.find("grains", None)
+
+
+def test_defects_are_looked_for_where_there_is_no_lattice(tmp_path):
+    # Columns at random, none nearer to another than a spacing.
+    places = np.random.default_rng(0).uniform(0, 160, (20_000, 2))
+    kept = places[:1]
+    for place in places:
+        if np.hypot(*(kept - place).T).min() > 9:
+            kept = np.vstack([kept, place])
+    image = render_columns(kept, np.ones(len(kept)), (160, 160), 2.2)
+    findings = exploring.find(
+        "defects", Micrograph(image, 0.02), "glass", scheme="columns", descriptor="patterson"
+    )
+    assert findings.results[0]["value"] == len(findings.table)
+    findings.write(tmp_path, "glass", scheme="columns")
+    numbers = pd.read_csv(tmp_path / "glass-numbers.csv").set_index("name")
+    assert numbers.loc["scheme", "value"] == "columns"
+    assert {path.name for path in tmp_path.iterdir()} == {"glass.png", "glass.csv", "glass-numbers.csv"}

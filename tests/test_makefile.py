@@ -19,7 +19,17 @@ def make(tmp_path):
     environment = {
         key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
     }
-    for name in ("OFFLINE", "TRAIN", "PYTHON", "TORCH_INDEX", "PIP_EXTRA", "NOTEBOOKS"):
+    for name in (
+        "OFFLINE",
+        "TRAIN",
+        "PYTHON",
+        "TORCH_INDEX",
+        "PIP_EXTRA",
+        "NOTEBOOKS",
+        "ACCEPT",
+        "FIGURES",
+        "LAB_ROOT",
+    ):
         environment.pop(name, None)
 
     def run(*arguments):
@@ -81,11 +91,24 @@ def test_nothing_is_installed_twice_until_the_lock_changes(make, tmp_path):
 
 def test_switches_reach_the_runner(make):
     def runner(*arguments):
-        return make("-n", "reproduce", *arguments).stdout.splitlines()[-1].split()[2:]
+        return make("-n", *arguments).stdout.splitlines()[-1].split()[2:]
 
-    assert runner() == []
-    assert runner("OFFLINE=0", "TRAIN=0") == []
-    assert runner("OFFLINE=1", "TRAIN=1", "NOTEBOOKS=loop-sizes") == ["--offline", "--train", "loop-sizes"]
+    module = "notebooks.reproduction"
+    assert runner("reproduce") == [module]
+    assert runner("reproduce", "OFFLINE=0", "TRAIN=0", "ACCEPT=0") == [module]
+    given = ["--offline", "--train", "--accept", "loop-sizes"]
+    assert runner("reproduce", "OFFLINE=1", "TRAIN=1", "ACCEPT=1", "NOTEBOOKS=loop-sizes") == [module, *given]
+    assert runner("accept", "FIGURES=loop-sizes-c-nine") == [f"{module}.accept", "loop-sizes-c-nine"]
+
+
+def test_jupyterlab_opens_at_the_notebooks_and_reaches_every_folder(make, tmp_path):
+    def options(*arguments):
+        plan = make("-n", "lab", *arguments).stdout.splitlines()[-1]
+        return [word.strip('"') for word in plan.replace('="', "=").split() if word.startswith("--ServerApp")]
+
+    notebooks = f"--ServerApp.preferred_dir={tmp_path}/notebooks"
+    assert options() == ["--ServerApp.root_dir=/", notebooks]
+    assert options(f"LAB_ROOT={tmp_path}") == [f"--ServerApp.root_dir={tmp_path}", notebooks]
 
 
 def test_ci_runs_the_command_that_the_readme_gives():

@@ -4,60 +4,148 @@ import nbformat
 import pandas as pd
 import papermill
 import pytest
-import reproduce
 from skimage import io
 
+import exploring
+from reproduction import runner
+from reproduction.runs import RUNS
 from stemlib.loops.tables import read_imagej_csv
 from stemlib.synthetic import PointDefects, crystal_image, domain_image, loop_micrograph
 
-NOTEBOOKS = sorted(reproduce.NOTEBOOKS.glob("*.ipynb"))
-# What makes each notebook quick on synthetic images; those without an entry run with image_set alone.
+NOTEBOOKS = sorted(runner.NOTEBOOKS.glob("*.ipynb"))
+# What makes each result notebook quick on simulated images.
 SMALL = {
-    "columns": {"doses_drawn": [20], "n_drawn": 1, "n_synthetic": 1, "side_synthetic": 128},
+    "columns": {"doses_simulated": [20], "n_simulated": 1, "n_synthetic": 1, "side_synthetic": 128},
     "loop-detection": {"side_synthetic": 384},
     "loop-sizes": {"side_synthetic": 384},
     "loop-steel": {"side_synthetic": 384},
-    "mowte2-defects": {"side_drawn": 160, "doses_drawn": [1e6], "n_drawn": 1, "n_perfect": 1},
-    "phases": {"side_drawn": 256},
+    "mowte2-defects": {"side_simulated": 160, "doses_simulated": [1e6], "n_simulated": 1, "n_perfect": 1},
+    "phases": {"side_simulated": 256},
     "tmd-defects": {"side_synthetic": 128},
     "train-columns": {"train": True, "quick": True, "weights": "TMP"},
     "train-loops": {"train": True, "quick": True, "weights": "TMP", "n_synthetic": 4},
-    "zro2-twin": {"side_drawn": 256, "doses_drawn": [1e6], "tilts_drawn": [20], "n_drawn": 1},
+    "zro2-twin": {
+        "side_simulated": 256,
+        "doses_simulated": [1e6],
+        "tilts_simulated": [20],
+        "n_simulated": 1,
+    },
+}
+# Id of a result -> least and most that must come out there, where truth is known: a finder that finds nothing fails.
+EXPECTED = {
+    "columns": {
+        "columns.synthetic-1.recall": (0.98, 1),
+        "columns.synthetic-1.precision": (0.98, 1),
+        "columns.synthetic-2-dark-columns.recall": (0.98, 1),
+        "columns.synthetic-2-dark-columns.precision": (0.98, 1),
+        "columns.synthetic-2-dark-columns.spacing": (11.7, 12.3),
+        "columns.square.find-columns.20-counts.position-error": (0.1, 0.25),
+        "columns.square.gaussian-fits.20-counts.position-error": (0.1, 0.3),
+        "columns.perovskite.find-columns.20-counts.position-error": (0.1, 0.3),
+    },
+    "loop-detection": {
+        "synthetic.modules.published.recall": (0.5, 1),
+        "synthetic.modules.published.precision": (0.8, 1),
+        "synthetic.fcn.published.recall": (0.8, 1),
+        "synthetic.fcn.published.precision": (0.8, 1),
+        "synthetic.fcn.one-to-one.f1": (0.8, 1),
+        "synthetic.candidates.ours.recall": (0.8, 1),
+        "annotators.unseen.fcn-against-set-a.published.recall": (0.8, 1),
+        "annotators.all.set-c-against-set-a.one-to-one.recall": (1, 1),
+        "annotators.all.set-b-against-set-a.one-to-one.recall": (0.6, 0.95),
+    },
+    "loop-sizes": {
+        "synthetic.modules-less-set-c.count": (-0.5, 0.2),
+        "synthetic.fcn-less-set-c.count": (-0.2, 0.2),
+        "synthetic.fcn-less-set-c.mean": (-0.15, 0.15),
+        "synthetic.modules-against-set-c.axis.median-absolute-error": (0, 0.08),
+        "synthetic.modules-against-set-c.axis.matched": (6, 12),
+        "synthetic.fcn-against-set-c.axis.median-absolute-error": (0, 0.08),
+        "synthetic.fcn-against-set-c.axis.matched": (9, 12),
+    },
+    "loop-steel": {
+        "synthetic.sparse.module-1.one-to-one.recall": (0.8, 1),
+        "synthetic.sparse.modules.one-to-one.recall": (0.5, 1),
+        "synthetic.sparse.fcn.one-to-one.recall": (0.8, 1),
+        "synthetic.sparse.fcn.one-to-one.precision": (0.8, 1),
+    },
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def environment():
     before = dict(os.environ)
-    reproduce.prepare_environment()
+    runner.prepare_environment()
     yield
     os.environ.clear()
     os.environ.update(before)
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_on_small_parameters(notebook, tmp_path):
-    parameters = SMALL.get(notebook.stem, {}) | {"image_set": "synthetic"}
-    parameters = {name: str(tmp_path) if value == "TMP" else value for name, value in parameters.items()}
-    for content in reproduce.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log"):
-        assert content["synthetic"] is True
-        assert content["results"]
+def judge(contents, expected):
+    """Fail unless the results of figures lie where they must."""
+    results = {row["id"]: row["value"] for content in contents for row in content["results"]}
+    for one, (least, most) in expected.items():
+        assert results[one] is not None and least <= results[one] <= most, f"{one} is {results[one]}"
 
 
-def test_your_image_takes_a_file_and_writes_tables(tmp_path):
-    image = loop_micrograph((256, 256), n_loops=4, seed=1).image
-    io.imsave(tmp_path / "mine.png", image, check_contrast=False)
+@pytest.mark.parametrize("name", sorted({run.notebook for run in RUNS}))
+def test_finds_what_is_there_in_simulated_images(name, tmp_path):
+    parameters = SMALL[name] | {"image_set": "synthetic"}
+    parameters = {key: str(tmp_path) if value == "TMP" else value for key, value in parameters.items()}
+    notebook = runner.NOTEBOOKS / f"{name}.ipynb"
+    contents = runner.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
+    assert all(content["synthetic"] is True for content in contents)
+    judge(contents, EXPECTED[name])
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("value", [0.0, None])
+def test_a_notebook_that_scores_nothing_fails(name, value):
+    nothing = [{"results": [{"id": one, "value": value} for one in EXPECTED[name]]}]
+    with pytest.raises(AssertionError, match=" is "):
+        judge(nothing, EXPECTED[name])
+
+
+def test_loops_of_your_image_are_found_measured_and_written(tmp_path):
+    scene = loop_micrograph((256, 256), n_loops=4, seed=1)
+    io.imsave(tmp_path / "mine.png", scene.image, check_contrast=False)
     parameters = {"image_path": str(tmp_path / "mine.png"), "method": "fcn", "pixel_size_nm": 0.5}
-    notebook = reproduce.NOTEBOOKS / "your-image.ipynb"
-    (content,) = reproduce.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
-    assert content["synthetic"] is False
-    assert content["parameters"]["image"] == "mine.png"
-    assert list(content["data"]) == ["mine.png"]
-    assert {result["name"]: result["unit"] for result in content["results"]}["mean diameter"] == "nm"
+    numbers = run_your_image(parameters, tmp_path)
+    assert (
+        numbers.loc["image", "value"] == "mine.png" and len(numbers.loc["sha256 of the image", "value"]) == 64
+    )
+    assert int(numbers.loc["loops", "value"]) == len(scene.loops)
+    assert numbers.loc["mean diameter", "unit"] == "nm"
     table = pd.read_csv(tmp_path / "figures" / "your-image.csv")
-    assert {"y (px)", "major (nm)", "score"} <= set(table)
+    assert {"y (px)", "major (nm)", "score"} <= set(table) and len(table) == len(scene.loops)
+    whole = scene.loops.loc[~scene.loops["touches_edge"], "major"].mean() * 0.5
+    assert float(numbers.loc["mean diameter", "value"]) == pytest.approx(whole, rel=0.1)
     corrected = read_imagej_csv(tmp_path / "figures" / "your-image-imagej.csv", pixel_size_nm=0.5)
     assert len(corrected) == len(table)
+    assert (tmp_path / "figures" / "your-image.png").is_file()
+
+
+def test_the_modules_find_loops_of_your_image_too(tmp_path):
+    numbers = run_your_image({"image_set": "synthetic", "method": "cascade"}, tmp_path)
+    assert 5 <= int(numbers.loc["loops", "value"]) <= 11
+    assert numbers.loc["image", "value"] == "simulated"
+
+
+def run_your_image(parameters, folder):
+    parameters = parameters | {"output_folder": str(folder / "figures")}
+    runner.execute(runner.NOTEBOOKS / "your-image.ipynb", parameters, folder / "log")
+    return pd.read_csv(folder / "figures" / "your-image-numbers.csv").set_index("what")
+
+
+def test_what_is_explored_is_written(tmp_path):
+    parameters = {"image_set": "synthetic", "output_folder": str(tmp_path / "figures"), "pixel_size_nm": 0.02}
+    runner.execute(runner.NOTEBOOKS / "explore.ipynb", parameters, tmp_path / "log")
+    table = pd.read_csv(tmp_path / "figures" / "explore-columns.csv")
+    numbers = pd.read_csv(tmp_path / "figures" / "explore-columns-numbers.csv").set_index("name")
+    scene = crystal_image("perovskite", (256, 256), vacancies=0.01, snr=25, rotation_deg=12, seed=0)
+    assert (exploring.simulated("columns", 0) == scene.image).all()
+    assert len(table) == int(numbers.loc["columns", "value"]) == pytest.approx(len(scene.columns), rel=0.03)
+    assert numbers.loc["nearest-neighbour distance", "unit"] == "nm"
 
 
 @pytest.mark.parametrize("name", ["mowte2-defects", "tmd-defects"])
@@ -65,12 +153,12 @@ def test_defects_are_found_in_a_file_of_ones_own(name, tmp_path):
     scene = crystal_image("perovskite", (160, 160), spacing=10, defects=PointDefects(vacancies=0.02), seed=4)
     io.imsave(tmp_path / "mine.tif", scene.image, check_contrast=False)
     parameters = {"image": str(tmp_path / "mine.tif"), "pixel_size_nm": 0.02}
-    notebook = reproduce.NOTEBOOKS / f"{name}.ipynb"
-    (content,) = reproduce.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
+    notebook = runner.NOTEBOOKS / f"{name}.ipynb"
+    (content,) = runner.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
     assert content["synthetic"] is False and content["name"] == f"{name}-image"
     assert content["parameters"]["image"] == "mine.tif" and list(content["data"]) == ["mine.tif"]
     table = pd.read_csv(tmp_path / "figures" / f"{name}-image.csv")
-    assert len(table) == content["results"][0]["value"] == len(scene.missing)
+    assert len(table) == content["results"][0]["value"] == len(scene.missing) > 0
     assert {"y (px)", "offset (nm)", "flagged_by"} <= set(table)
 
 
@@ -78,9 +166,9 @@ def test_defects_are_found_in_a_file_of_ones_own(name, tmp_path):
 def test_domains_of_a_file_of_ones_own(name, tmp_path):
     scene = domain_image("two-phases", (256, 240), seed=1)
     io.imsave(tmp_path / "mine.tif", scene.image, check_contrast=False)
-    notebook = reproduce.NOTEBOOKS / f"{name}.ipynb"
-    parameters = {"image": str(tmp_path / "mine.tif"), "image_set": "drawn", "pixel_size_nm": 0.02}
-    (content,) = reproduce.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
+    notebook = runner.NOTEBOOKS / f"{name}.ipynb"
+    parameters = {"image": str(tmp_path / "mine.tif"), "image_set": "simulated", "pixel_size_nm": 0.02}
+    (content,) = runner.run_notebook(notebook, parameters, tmp_path / "figures", tmp_path / "log")
     assert content["name"] == f"{name}-image"
     assert content["synthetic"] is False
     assert list(content["data"]) == ["mine.tif"]
@@ -97,3 +185,15 @@ def test_has_typed_commented_parameters_and_no_stored_outputs(notebook):
     for cell in nbformat.read(notebook, as_version=4).cells:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
+
+
+def test_notebooks_for_images_of_ones_own_need_nothing_of_the_reproduction():
+    for name in ("your-image", "explore"):
+        assert "reproduction" not in (runner.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
+    assert "reproduction" not in (runner.NOTEBOOKS / "exploring.py").read_text(encoding="utf-8")
+
+
+def test_the_package_needs_nothing_of_the_notebooks():
+    for path in (runner.ROOT / "stemlib").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "import reproduction" not in text and "from reproduction" not in text, path

@@ -6,9 +6,8 @@ import shutil
 import pytest
 import typst
 from matplotlib.figure import Figure
-from repository import repository_root
 
-ROOT = repository_root()
+from reproduction.repository import ROOT
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def house(tmp_path):
     figures.mkdir()
     for path in (ROOT / "figures").glob("*.json"):
         results = [
-            {"name": row["name"], "value": -0.12345, "unit": "", "low": -0.2, "high": 0.05, "published": 0.85}
+            {"id": row["id"], "value": -0.12345, "unit": "", "low": -0.2, "high": 0.05, "published": 0.85}
             for row in json.loads(path.read_text(encoding="utf-8"))["results"]
         ]
         (figures / path.name).write_text(json.dumps({"results": results}))
@@ -45,12 +44,12 @@ def test_the_manuscript_is_built_from_the_figures_alone(build, house):
     assert build(house).read_bytes() == content
 
 
-@pytest.mark.parametrize("name", ["recall, Modules I-III, published rule", "precision, fcn, published rule"])
-def test_a_number_that_no_figure_holds_is_an_error(build, house, name):
+@pytest.mark.parametrize("one", ["six.modules.published.recall", "six.fcn.published.precision"])
+def test_a_number_that_no_figure_holds_is_an_error(build, house, one):
     path = house / "figures" / "loop-detection-six.json"
-    results = [row for row in json.loads(path.read_text())["results"] if row["name"] != name]
+    results = [row for row in json.loads(path.read_text())["results"] if row["id"] != one]
     path.write_text(json.dumps({"results": results}))
-    with pytest.raises(typst.TypstError, match="has no result"):
+    with pytest.raises(typst.TypstError, match=f"no figure has a result .*{one}"):
         build(house)
 
 

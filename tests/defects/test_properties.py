@@ -6,9 +6,9 @@ import pytest
 from scipy.stats import chi2
 from sklearn.metrics import average_precision_score
 
+from reproduction.simulated_defects import judge_defects
 from stemlib.agreement import match_columns
 from stemlib.defects.find import find_defects
-from stemlib.evaluation.drawn_defects import judge_defects
 from stemlib.synthetic import (
     Crystal,
     DarkField,

@@ -1,0 +1,5 @@
+"""`make reproduce`: see `runner`."""
+
+from .runner import main
+
+main()
