@@ -120,15 +120,7 @@ def _batches(frames, seed, epoch):
         yield crops[:, None], targets
 
 
-def train_fcn(
-    images,
-    *,
-    out_folder,
-    epochs=80,
-    widths=(24, 40, 56, 80, 112, 128),
-    start=None,
-    run=Run(),
-):
+def train_fcn(images, *, out_folder, epochs=80, widths=(24, 40, 56, 80, 112, 128), start=None, run=Run()):
     """Train the detector; a training that was cut off goes on where its last whole epoch ended.
 
     The weights kept are a running mean over the last steps, which detects better than the last step alone.

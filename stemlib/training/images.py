@@ -92,15 +92,9 @@ def labelled_images(names: Sequence[str]) -> list[LabelledImage]:
     >>> labelled_images([])
     []
     """
-    table = datasets.loop_images()
     return [
-        labelled_image(
-            name,
-            table.loc[name, "series"],
-            *read_example(name),
-            group=f"{table.loc[name, 'group']:03d}",
-        )
-        for name in names
+        labelled_image(name, row["series"], *read_example(name), group=f"{row['group']:03d}")
+        for name, row in datasets.loop_images().loc[list(names)].iterrows()
     ]
 
 

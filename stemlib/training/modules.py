@@ -151,13 +151,9 @@ def train_modules(
 
     within = answers_of(parts_of(images))
     beyond = answers_of({_named(t): {image.name for image in images if image.series in t} for t in turns})
-    slope, offset = calibrate(within)
-    threshold = best_threshold(within, slope, offset)
-    validation = validation_scores(beyond, slope, offset, threshold)
-    validation |= probability_curves(beyond, slope, offset)
-    validation |= {"within_series": validation_scores(within, slope, offset, threshold)}
+    chosen, validation = _chosen_and_validated(within, beyond)
     network = network_without(_named(()), set())
-    network.settings.update(slope=slope, offset=offset, threshold=threshold)
+    network.settings.update(chosen)
     _save_cascade(cascades[()], folder / "loop_cascade.xml", settings)
     network.save(folder / "loop_screening.safetensors")
     origin = Origin(command, data, _SPLIT, run.seed, first.minutes() + second.minutes())
@@ -245,6 +241,17 @@ def _save_cascade(cascade, path, settings):
 
 def _train_screening(samples, settings, run, path):
     train_screening(Samples.join(samples), epochs=settings.epochs, run=run).save(path)
+
+
+def _chosen_and_validated(within, beyond):
+    """Calibration and threshold from answers within series, and all scores."""
+    slope, offset = calibrate(within)
+    threshold = best_threshold(within, slope, offset)
+    validation = validation_scores(beyond, slope, offset, threshold) | probability_curves(
+        beyond, slope, offset
+    )
+    validation |= {"within_series": validation_scores(within, slope, offset, threshold)}
+    return {"slope": slope, "offset": offset, "threshold": threshold}, validation
 
 
 def _answers(network, image, boxes):
