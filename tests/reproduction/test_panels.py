@@ -22,7 +22,7 @@ def loop_case(**facts):
     boxes = pd.DataFrame(
         {"class": [0, 1], "top": [1.0, 9], "left": [1.0, 9], "bottom": [5.0, 12], "right": [5.0, 12]}
     )
-    return LoopCase("a.jpg", IMAGE, IMAGE.shape, "six", 0.5, labels={"A": boxes}, **facts)
+    return LoopCase("a.jpg", IMAGE, "six", shape=IMAGE.shape, pixel_size_nm=0.5, labels={"A": boxes}, **facts)
 
 
 @pytest.mark.parametrize("sure", [False, True])
@@ -83,7 +83,13 @@ def test_a_defect_panel_says_how_many_known_ones_are_found():
 
 def test_domains_may_be_shown_without_their_image_and_faults_only_where_asked():
     case = DomainCase(
-        "crystal", Micrograph(IMAGE, 0.02), 2, LABELS, (LINE,), may_be_shown=False, pixel_size_sure=False
+        "crystal",
+        Micrograph(IMAGE, 0.02),
+        n_domains=2,
+        labels=LABELS,
+        boundaries=(LINE,),
+        may_be_shown=False,
+        pixel_size_sure=False,
     )
     domains = SimpleNamespace(labels=LABELS, boundaries=[LINE], faults=[LINE - 6])
     hidden = domain_panel(case, domains, show_image=False)
@@ -101,6 +107,6 @@ def test_a_case_that_is_not_at_hand_has_its_name_alone():
         loop_panel(loop_case(pixel_size_sure=True)),
         column_panel(ColumnCase("a.jpg", None)),
         defect_panel(DefectCase("a.jpg", None)),
-        domain_panel(DomainCase("a.jpg", None, 2)),
+        domain_panel(DomainCase("a.jpg", None, n_domains=2)),
     ]
     assert all(panel.name == "a.jpg" and not panel.is_at_hand for panel in panels)
