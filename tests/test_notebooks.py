@@ -69,6 +69,58 @@ EXPECTED = {
         "synthetic.sparse.fcn.one-to-one.recall": (0.8, 1),
         "synthetic.sparse.fcn.one-to-one.precision": (0.8, 1),
     },
+    "mowte2-defects": {
+        "mowte2.with-defects.default-unit-cell.known-found": (3, 3),
+        "mowte2.with-defects.default-unit-cell.false": (0, 2),
+        "mowte2.with-defects.patterson-unit-cell.known-found": (2, 3),
+        "mowte2.with-defects.patterson-columns.known-found": (2, 3),
+        "mowte2.perfect.default-unit-cell.found-per-image": (0, 2),
+        "mowte2.dose-1e6.default-unit-cell.recall-missing": (1, 1),
+        "mowte2.dose-1e6.default-columns.recall-displaced": (1, 1),
+        "mowte2.dose-1e6.default-unit-cell.precision": (0.6, 1),
+        "mowte2.dose-1e6.patterson-columns.precision": (0.6, 1),
+    },
+    "phases": {
+        "domains.synthetic-1.found": (2, 2),
+        "domains.synthetic-1.accuracy": (0.98, 1),
+        "domains.synthetic-1.boundary-distance": (0, 6),
+        "domains.synthetic-2.found": (1, 1),
+        "domains.three-phases.found": (3, 3),
+        "domains.three-phases.accuracy": (0.98, 1),
+        "domains.three-phases.film-undecided": (0.95, 1),
+        "domains.90-degree.found": (2, 2),
+        "domains.90-degree.accuracy": (0.98, 1),
+        "domains.stacking.boundary-distance": (0, 6),
+        "domains.single.accuracy": (0.98, 1),
+        "inversion-twins.triplet.found-untold": (2, 2),
+        "inversion-twins.triplet.accuracy": (0.98, 1),
+        # Half of the pixels: Patterson functions are blind to inversion.
+        "inversion-twins.patterson.accuracy": (0.4, 0.6),
+    },
+    "tmd-defects": {
+        "tmd.synthetic-dopants.minority-column.recall": (1, 1),
+        "tmd.synthetic-dopants.all-columns.average-precision": (0.95, 1),
+        "tmd.synthetic-dopants.found-elsewhere": (0, 2),
+        "tmd.synthetic-vacancies.missing.recall": (1, 1),
+        "tmd.synthetic-vacancies.found-elsewhere": (0, 2),
+        "tmd.synthetic-control.defects": (0, 3),
+    },
+    "train-columns": {
+        "column-network.recall": (0.95, 1),
+        "column-network.precision": (0.95, 1),
+        "column-network.position-error": (0.005, 0.08),
+    },
+    "train-loops": {
+        "training.modules.series-not-seen.f1": (0.3, 1),
+        "training.modules.mean-over-series.recall": (0.3, 1),
+        "training.fcn.series-not-seen.f1": (0.3, 1),
+    },
+    # So small a particle with an upright boundary is taken for one domain: nothing is asked of it here.
+    "zro2-twin": {
+        "zro2.mixture.tilt-20.found": (2, 2),
+        "zro2.mixture.tilt-20.accuracy": (0.98, 1),
+        "zro2.mixture.tilt-20.boundary-distance": (0, 6),
+    },
 }
 
 

@@ -11,6 +11,10 @@ A document says itself which results it shows, in a comment that is followed by 
 
 A line without a bar is a heading. Behind the bar stand ids of results, parted by " / "; a group in braces stands for
 several. `id:FORMAT` prints a number as Python does with that format, three decimals where none is given.
+
+    <!-- tolerances -->
+    (a table of the results that state a wider tolerance than rounding)
+    <!-- end of tolerances -->
 """
 
 import itertools
@@ -19,10 +23,12 @@ from pathlib import Path
 
 from stemlib.io.files import write_atomically
 
+from .comparison import WIDER
 from .figures import load_figure_json
 from .repository import ROOT
 
 START, END = "<!-- table", "<!-- end of table -->"
+TOLERANCES = "<!-- tolerances -->\n", "<!-- end of tolerances -->"
 _TABLE = re.compile(rf"({re.escape(START)}\n(.*?)\n-->\n).*?({re.escape(END)})", re.DOTALL)
 # First part of the ids of image sets that no figure need hold: their images are not all at hand.
 _NOT_AT_HAND = ("test28",)
@@ -43,7 +49,10 @@ def filled(text, results):
     """Return a document's text with its tables filled from results by id; an unknown id is a KeyError."""
     if text.count(START) != len(_TABLE.findall(text)):
         raise ValueError(f"each {START} must be closed by --> and, behind its table, by {END}")
-    return _TABLE.sub(lambda found: f"{found[1]}{_table(found[2], results)}\n{found[3]}", text)
+    text = _TABLE.sub(lambda found: f"{found[1]}{_table(found[2], results)}\n{found[3]}", text)
+    before, start, rest = text.partition(TOLERANCES[0])
+    _, end, after = rest.partition(TOLERANCES[1])
+    return f"{before}{start}{_tolerances()}\n{end}{after}" if end else text
 
 
 def fill_all(root):
@@ -71,6 +80,15 @@ def _table(lines, results):
         published = [row.get("published") for row, _ in found]
         said = " / ".join(f"{value:.3f}" for value in published) if None not in published else ""
         rows.append(f"| {label} | {measured} | {said} |")
+    return "\n".join(rows)
+
+
+def _tolerances():
+    rows = ["| results | may be off by | because |", "| --- | --- | --- |"]
+    for pattern, wider in WIDER.items():
+        relative = f"{100 * wider.relative:g} %" if wider.relative else ""
+        absolute = f"{wider.absolute:g}" if wider.absolute else ""
+        rows.append(f"| `{pattern}` | {' or '.join(filter(None, (relative, absolute)))} | {wider.reason} |")
     return "\n".join(rows)
 
 

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from reproduction import tables
+from reproduction import comparison, tables
 from reproduction.repository import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,3 +99,22 @@ def test_commands_and_files_that_documents_name_exist(path):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"make ([a-z]+)\b", text):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_wider_tolerances_stand_with_their_reasons(monkeypatch):
+    wider = {
+        "zro2.*": comparison.Tolerance(0.01, 2.0, "pixels near the rim"),
+        "tmd.*": comparison.Tolerance(0.0, 1.0, "one more"),
+    }
+    monkeypatch.setattr(tables, "WIDER", wider)
+    text = "\n".join(["before", tables.TOLERANCES[0] + "old", tables.TOLERANCES[1], "after"])
+    assert tables.filled(text, {}).splitlines() == [
+        "before",
+        "<!-- tolerances -->",
+        "| results | may be off by | because |",
+        "| --- | --- | --- |",
+        "| `zro2.*` | 1 % or 2 | pixels near the rim |",
+        "| `tmd.*` | 1 | one more |",
+        "<!-- end of tolerances -->",
+        "after",
+    ]
