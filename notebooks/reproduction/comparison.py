@@ -26,8 +26,19 @@ class Tolerance:
 
 # Of every result that no pattern below fits: counts, and shares of counts, must be the same.
 ROUNDING = Tolerance(1e-6, 0.0, "sums in another order")
-# Pattern of ids -> tolerance; the first that fits holds.
-WIDER = {}
+# Pattern of ids -> tolerance; the first that fits holds. Each is what moved when everything was measured with
+# OPENBLAS_CORETYPE=Prescott and one thread, with some room.
+WIDER = {
+    "columns.*.find-columns.*": Tolerance(2e-3, 0.0, "positions moved by up to 0.06 %"),
+    "mowte2.dose-1e5.patterson-unit-cell.*": Tolerance(0.0, 0.2, "one found defect less, of three"),
+    "tmd.nsmo-perfect.defects": Tolerance(0.0, 1.0, "one defect more, at the limit of significance"),
+    "tmd.mose2-40kv.half.recall": Tolerance(
+        0.0, 0.03, "one doubtful vacancy less, at the limit of significance"
+    ),
+    "tmd.mose2-40kv.half-doubtful.recall": Tolerance(0.0, 0.1, "the same vacancy, of eleven"),
+    "zro2.mixture.boundary-distance": Tolerance(0.0, 1.0, "ill-conditioned: 3.94 px became 3.23 px"),
+    "zro2.mixture.*.boundary-distance": Tolerance(0.0, 2.5, "ill-conditioned: up to 1.9 px"),
+}
 
 
 def tolerance(one):
