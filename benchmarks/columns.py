@@ -23,6 +23,7 @@ import skimage
 import torch
 
 import stemlib
+from reproduction.drawings import drawn_polygon
 from stemlib import datasets
 from stemlib.agreement import column_spacing, match_columns, score_columns
 
@@ -34,7 +35,7 @@ def compare(name: str, methods: list[str], atomap_python: str | None) -> dict:
     """Return what the finders score on one image: method -> scores and parameters."""
     image = datasets.read_atomic_image(name).image
     labels = datasets.atomic_labels(name)[["y", "x"]].to_numpy()
-    region = datasets.drawn_polygon(name)
+    region = drawn_polygon(name)
     finders = {
         "find_columns": lambda: (stemlib.find_columns(image).table, {}),
         "log": lambda: column_peers.best_log(image, labels, region),

@@ -7,9 +7,6 @@ from tqdm.auto import tqdm
 from stemlib.datasets import (
     atomic_images,
     atomic_labels,
-    drawn_boundaries,
-    drawn_polygon,
-    drawn_vacancies,
     fetch,
     fetch_all,
     image_set,
@@ -24,6 +21,7 @@ from stemlib.datasets.registry import local_file
 
 from .cases import ColumnCase, DefectCase, DomainCase, LoopCase
 from .domain_maps import sides
+from .drawings import drawn_boundaries, drawn_polygon, drawn_vacancies
 from .stand_ins import simulated_cases
 
 # Atomic images -> kind of site -> classes of the labelled columns on it, the minority among them.

@@ -3,9 +3,6 @@
 from stemlib.datasets.atomic import (
     atomic_images,
     atomic_labels,
-    drawn_boundaries,
-    drawn_polygon,
-    drawn_vacancies,
     read_atomic_image,
 )
 from stemlib.datasets.fecral import image_set, label_files, label_sets, loop_images, read_loop_labels
@@ -17,9 +14,6 @@ __all__ = [
     "atomic_images",
     "atomic_labels",
     "available",
-    "drawn_boundaries",
-    "drawn_polygon",
-    "drawn_vacancies",
     "fetch",
     "fetch_all",
     "image_set",

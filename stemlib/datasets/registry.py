@@ -3,7 +3,6 @@
 import difflib
 import functools
 import hashlib
-import json
 import os
 import urllib.parse
 from pathlib import Path
@@ -19,11 +18,8 @@ _TIMEOUT_S = 30.0
 
 @functools.cache
 def packaged(name):
-    """Return a table or JSON file that comes with stemlib, which no caller may change."""
-    file = Path(__file__).with_name(name)
-    if file.suffix == ".json":
-        return json.loads(file.read_text(encoding="utf-8"))
-    rows = pd.read_csv(file, keep_default_na=False)
+    """Return a table that comes with stemlib, which no caller may change."""
+    rows = pd.read_csv(Path(__file__).with_name(name), keep_default_na=False)
     if "pixel_size_nm" in rows:
         rows["pixel_size_nm"] = pd.to_numeric(rows["pixel_size_nm"])
     return rows
