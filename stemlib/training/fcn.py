@@ -1,11 +1,10 @@
 """Train the fully convolutional loop detector of `stemlib.loops.fcn`, and give it its threshold and its card."""
 
-import json
+import copy
 import time
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
@@ -44,17 +43,18 @@ def write_weights(path, network, threshold):
 
     Examples
     --------
-    >>> import pathlib, tempfile
-    >>> from stemlib.loops.fcn import CentreNet
-    >>> path = write_weights(pathlib.Path(tempfile.mkdtemp()) / "w.safetensors", CentreNet((8, 8)), 0.4)
+    >>> import tempfile
+    >>> path = write_weights(Path(tempfile.mkdtemp()) / "w.safetensors", CentreNet((8, 8)), 0.4)
     >>> CentreNet.load(path).settings["threshold"]
     0.4
     """
-    settings = json.dumps({"widths": list(network.widths), "threshold": float(threshold)})
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    kept = copy.deepcopy(network)
+    kept.settings["threshold"] = float(threshold)
     # Kernels lose nothing that matters in half precision; variances could leave its range.
-    state = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in state.items()}
-    return write_atomically(path, safetensors.torch.save(state, metadata={"stemlib_fcn": settings}))
+    for parameter in kept.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.half()
+    return kept.save(path)
 
 
 def loss(output, targets):
@@ -175,7 +175,7 @@ def train_fcn(images, *, out_folder, epochs=80, widths=(24, 40, 56, 80, 112, 128
     frames, folder = _frames(images), Path(out_folder)
     steps = -(-len(frames) * CROPS_PER_IMAGE // BATCH) * epochs
     training = Optimisation(
-        lambda: CentreNet(widths) if start is None else CentreNet.load(start), _RECIPE, steps, run
+        lambda: CentreNet(widths) if start is None else CentreNet.load(start, "cpu"), _RECIPE, steps, run
     )
     settings = {"seed": run.seed, "epochs": epochs, "precision": run.precision, "images": len(frames)}
     settings |= {"widths": list(training.network.widths), "start": start and str(start)}
@@ -284,7 +284,7 @@ def release_fcn(weights, images, *, out_folder, origin, device="auto"):
 
     Examples
     --------
-    >>> import tempfile
+    >>> import json, tempfile
     >>> from stemlib.training.cards import Origin
     >>> folder = Path(tempfile.mkdtemp())
     >>> weights = write_weights(folder / "trained.safetensors", CentreNet((8, 8)), 0.3)

@@ -186,8 +186,7 @@ def test_release_writes_the_best_threshold_and_a_true_card(tmp_path, monkeypatch
     weights = out / card["file"]
     assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     network = CentreNet.load(weights)
-    threshold = network.settings["threshold"]
-    assert threshold == 0.62
+    assert network.settings["threshold"] == 0.62
     for name, tensor in CentreNet.load(trained).state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name])
 
