@@ -24,7 +24,7 @@ _NEIGHBOURS = 24  # columns of the same sublattice that tell how bright it is ar
 _EMPTY = 0.4  # of the usual height: what stands lower, on a site where no column is found, is none
 _NOTHING = 0.15  # and on a site where one is found
 _FEWEST = 6  # columns of a sublattice from which on it can be judged
-_DIRECTIONS = {"missing": 0, "dim": 0, "bright": 1, "displaced": 2, "additional": 3}
+_DIRECTIONS = {"missing": 0, "dim": 0, "bright": 1, "displaced": 2, "interstitial": 3}
 _SHARES = (0.25, 0.25, 0.5)  # of the tests of sites, in the first three directions
 _PRIOR = (0.25, 0.125, 0.25, 0.375)  # of the false alarms in each direction, until an image shows more of one
 _LEAST_SCATTER = 0.02  # of the intensity: no fit is better than its model
@@ -59,7 +59,7 @@ def compare_sites(image, positions, sites, *, sigma, spacing, mask, seed=0):
         ``intensity_ratio`` over what is usual for such a site there (NaN on no site); ``content``, the same of all
         that stands within half a spacing; ``offset`` from the site, px; ``log_p`` of the less likely of intensity and
         position, weighted by how often the image shows such changes; ``kind``: "missing", "dim", "bright",
-        "displaced" or "additional", which is what the row would be if it is a defect.
+        "displaced" or "interstitial", which is what the row would be if it is a defect.
     n_tried : int
         Tests that were made.
     """

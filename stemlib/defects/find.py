@@ -35,7 +35,7 @@ class Defects:
     ----------
     table : pandas.DataFrame
         One row per defect, the least likely first: ``y, x`` px; ``kind`` ("missing", "dim", "bright" and "displaced"
-        columns, "additional" ones on no site, and "structure", which the Patterson function alone shows); ``score``,
+        columns, "interstitial" ones on no site, and "structure", which the Patterson function alone shows); ``score``,
         minus the decimal logarithm of ``p_value``, of a normal place looking as unusual, weighted by how
         often the image shows changes of this direction; ``flagged_by``
         ("contrast", "patterson" or "both"); ``chain``, the number of the line of defects it belongs to, -1 for none;

@@ -59,7 +59,7 @@ def judge_interstitials(seen, positions, heights, background, sites, *, sigma, s
         Independent places at which an interstitial column may be.
     """
     table = pd.DataFrame(positions, columns=["y", "x"]).assign(
-        site=-1, intensity=heights, intensity_ratio=np.nan, content=np.nan, kind="additional"
+        site=-1, intensity=heights, intensity_ratio=np.nan, content=np.nan, kind="interstitial"
     )
     background = background[np.isfinite(background)]
     if len(background) < _FEWEST or not len(sites.positions):

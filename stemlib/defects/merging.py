@@ -134,7 +134,7 @@ def _joined(places, spacing):
 
 def _holds_column(row, apart, spacing):
     """Whether the column of an empty site so far away is this one, or hides in its peak."""
-    if row["kind"] == "additional":
+    if row["kind"] == "interstitial":
         return apart <= _MOVED * spacing
     return row["kind"] in ("bright", "displaced") and row["content"] >= _SHARED
 

@@ -22,7 +22,7 @@ _KINDS = {
     "dim": _small("dim column", style.ORANGE, "v"),
     "bright": _small("bright column", "#FFFFFF", "^"),
     "displaced": _small("displaced column", style.PURPLE, "D"),
-    "additional": _small("additional column", style.GREEN, "P"),
+    "interstitial": _small("interstitial column", style.GREEN, "P"),
     "structure": _small("structure, by the Patterson function alone", "#FF6A00", "s"),
 }
 

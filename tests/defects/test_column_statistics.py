@@ -70,7 +70,7 @@ def test_an_interstitial_column_is_flagged_and_a_noise_peak_is_not():
     places = inner[[5, 40]] + lattice.cell.sum(axis=0) / 2
     image = scene.image + render_columns(places[:1], [0.7], scene.image.shape, SIGMA)
     found = flagged(*compared(scene, image, np.vstack([columns, places])))
-    assert found["kind"].tolist() == ["additional"]
+    assert found["kind"].tolist() == ["interstitial"]
     np.testing.assert_allclose(found[["y", "x"]].to_numpy(), places[:1])
 
 
@@ -164,7 +164,7 @@ def test_the_shoulder_of_a_column_is_no_interstitial():
     shoulders = positions[inner] + [3.2, 0.0]
     image = scene.image + render_columns(shoulders, [0.2, 0.2], scene.image.shape, SIGMA)
     table, _ = compared(scene, image, np.vstack([positions, shoulders]))
-    assert not (table["kind"] == "additional").any()
+    assert not (table["kind"] == "interstitial").any()
 
 
 def test_more_columns_of_one_direction_make_it_likelier(monkeypatch):

@@ -145,15 +145,15 @@ def test_a_row_of_vacancies_is_a_chain():
     assert chained["chain"].nunique() == 1
 
 
-@pytest.mark.parametrize("kind", ["displaced", "dim", "bright", "additional"])
+@pytest.mark.parametrize("kind", ["displaced", "dim", "bright", "interstitial"])
 def test_a_line_of_any_kind_of_defect_is_a_chain(kind):
     scene = crystal_image("square", (240, 240), spacing=12, rotation_deg=20, seed=1)
     y, x = scene.columns[["y", "x"]].to_numpy().T
     across = (y - 120) * np.cos(np.deg2rad(20)) + (x - 120) * np.sin(np.deg2rad(20))
     along = (x - 120) * np.cos(np.deg2rad(20)) - (y - 120) * np.sin(np.deg2rad(20))
     line = at(scene.columns)[(np.abs(across - np.abs(across).min()) < 6) & (np.abs(along) < 55)]
-    moved = line + {"displaced": [0.0, 4.5], "additional": [6.0, 6.0]}.get(kind, [0.0, 0.0])
-    old, new = {"displaced": (-1.0, 1.0), "dim": (-0.5, 0.0), "bright": (0.7, 0.0), "additional": (0, 0.8)}[
+    moved = line + {"displaced": [0.0, 4.5], "interstitial": [6.0, 6.0]}.get(kind, [0.0, 0.0])
+    old, new = {"displaced": (-1.0, 1.0), "dim": (-0.5, 0.0), "bright": (0.7, 0.0), "interstitial": (0, 0.8)}[
         kind
     ]
     change = render_columns(np.vstack([line, moved]), np.repeat([old, new], len(line)), (240, 240), 0.22 * 12)

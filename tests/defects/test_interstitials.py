@@ -42,7 +42,7 @@ def test_a_faint_column_of_every_cell_is_none_and_a_stronger_one_is():
     places = weak[weak["y"].between(60, 180) & weak["x"].between(60, 180)][["y", "x"]].to_numpy()[[3, 20]]
     image = scene.image + render_columns(places[1:], [0.5], scene.image.shape, SIGMA)
     table, n_tried = judged(scene, image, places)
-    assert table["kind"].tolist() == ["additional"] * 2
+    assert table["kind"].tolist() == ["interstitial"] * 2
     assert table["log_p"][0] > np.log(1e-3)
     assert table["log_p"][1] < np.log(1e-8)
     assert n_tried > 4 * 0.8 * (240 / SPACING) ** 2

@@ -27,7 +27,7 @@ def windows(defects, spread=0.0):
 
 
 def test_a_column_beside_an_empty_site_has_moved_off_it():
-    rows = places((50, 50, "missing", -40.0), (53, 55, "additional", -30.0), (90, 90, "missing", -35.0))
+    rows = places((50, 50, "missing", -40.0), (53, 55, "interstitial", -30.0), (90, 90, "missing", -35.0))
     table = join_parts(rows, None, None, SPACING)
     assert table["kind"].tolist() == ["displaced", "missing"]
     moved = table.iloc[0]
@@ -75,7 +75,7 @@ def test_segments_that_show_but_the_empty_site_of_a_moved_column_are_explained()
     # Windows of 30 px, and 7 px around: only they reach the site at 60, not the peak at 69.
     segments, _ = windows([])
     unusual = (np.abs(segments.positions - [60, 45]) < [6, 1]).all(axis=1)
-    rows = places((60, 60, "missing", -40.0), (60, 69, "additional", -30.0))
+    rows = places((60, 60, "missing", -40.0), (60, 69, "interstitial", -30.0))
     table = join_parts(rows, segments, unusual, SPACING)
     assert unusual.any()
     assert table["kind"].tolist() == ["displaced"]
