@@ -1,6 +1,7 @@
 """Columns found on the labelled images beside a peak finder and Atomap tuned on the labels; time and memory.
 
-    STEMLIB_DATA=FOLDER PYTHONPATH=notebooks python benchmarks/columns.py [--atomap-python PYTHON] [--methods find_columns] [--output FILE]
+    STEMLIB_DATA=FOLDER PYTHONPATH=notebooks python benchmarks/columns.py [--atomap-python PYTHON]
+        [--methods find_columns] [--output FILE]
 
 `find_columns` gets nothing but the image. The Laplacian-of-Gaussian peak finder gets the width, distance and threshold
 with the highest F1 against the very labels it is scored on, and so does Atomap its options, where it is installed for

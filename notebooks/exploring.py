@@ -30,12 +30,12 @@ class Findings:
 
     def write(self, folder, name, **facts):
         """Write NAME.png, the table as NAME.csv and the numbers, with facts about them, as NAME-numbers.csv."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.figure.savefig(folder / f"{name}.png", dpi=150)
+        write_atomically(folder / f"{name}.png", lambda path: self.figure.savefig(path, dpi=150))
         self.to_csv(folder / f"{name}.csv")
         known = {"stemlib": version("stemlib")} | facts
         facts = [{"name": key, "value": value, "unit": ""} for key, value in known.items()]
-        pd.DataFrame(self.results + facts).to_csv(folder / f"{name}-numbers.csv", index=False)
+        numbers = pd.DataFrame(self.results + facts)
+        write_atomically(folder / f"{name}-numbers.csv", numbers.to_csv(index=False))
 
 
 def find(analysis, micrograph, name="", **settings):

@@ -236,8 +236,7 @@ def _converged(values, core, means):
     criterion = -2 * np.log(total).sum() + 2 * count * np.log(len(values))
     order = means.argsort()
     means, shares = means[order], shares[order]
-    apart = np.diff(means).min(initial=np.inf) / sd
-    if shares.min() < _LEAST_SHARE or apart < _LEAST_APART:
+    if shares.min() < _LEAST_SHARE or np.diff(means).min(initial=np.inf) / sd < _LEAST_APART:
         return criterion, None
     return criterion, Levels(means, np.full(count, sd), np.maximum(shares * len(values), 3))
 
