@@ -1,6 +1,9 @@
 """Arrays of any kind as grey images: checked, as float32, or stretched to 8 bits."""
 
+import cv2
 import numpy as np
+
+_COLOUR_NOISE = 8  # levels of 8 bits by which the channels of a grey image may differ after JPEG compression
 
 
 def to_uint8(image):
@@ -67,14 +70,7 @@ def as_grey(image):
     if array.size == 0:
         raise ValueError(f"image is empty, its shape is {array.shape}; give a 2-D array (H, W)")
     if array.ndim == 3 and array.shape[2] in (3, 4):
-        if not (
-            np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])
-        ):
-            raise ValueError(
-                f"image has the shape {array.shape} and unequal colour channels; give a grey image (H, W), "
-                "for instance one channel: image[..., 0]"
-            )
-        array = array[..., 0]
+        array = _without_colour(array)
     if array.ndim != 2:
         raise ValueError(
             f"image has {array.ndim} axes, shape {array.shape}; "
@@ -85,6 +81,20 @@ def as_grey(image):
     if not np.isfinite(grey).all():
         _raise_not_finite(array)
     return grey
+
+
+def _without_colour(array):
+    """The grey image (H, W) in an array (H, W, 3 or 4) whose channels are equal, but for JPEG's colour noise."""
+    low, high = array[..., :3].min(axis=-1), array[..., :3].max(axis=-1)
+    if np.array_equal(low, high):
+        return low
+    if array.dtype == np.uint8 and (high - low).max() <= _COLOUR_NOISE:
+        # The luminance is what JPEG keeps.
+        return cv2.cvtColor(np.ascontiguousarray(array[..., :3]), cv2.COLOR_RGB2GRAY)
+    raise ValueError(
+        f"image has the shape {array.shape} and unequal colour channels; give a grey image (H, W), "
+        "for instance one channel: image[..., 0]"
+    )
 
 
 def _limits(values, counts=None):

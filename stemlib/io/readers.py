@@ -17,13 +17,15 @@ PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".gif", ".pgm", ".p
 # purpose: a scale in them says nothing about the size of a pixel on the specimen.
 _UNITS_NM = {
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1.0),
-    **dict.fromkeys(("å", "a", "ang", "angstrom", "angstroms", "ångström"), 0.1),
+    **dict.fromkeys(("å", "\\u00c5", "a", "ang", "angstrom", "angstroms", "ångström"), 0.1),
     **dict.fromkeys(("pm", "picometer", "picometers", "picometre", "picometres"), 1e-3),
     **dict.fromkeys(("µm", "um", "\\u00b5m", "micron", "microns"), 1e3),
     **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), 1e3),
     **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e6),
     **dict.fromkeys(("m", "meter", "metre"), 1e9),
 }
+# nm per px: no microscope sees atoms or defects at other scales, so such a number is hardly that of a pixel.
+_PLAUSIBLE_NM = (1e-3, 1e3)
 
 
 @dataclass
@@ -57,7 +59,8 @@ def pixel_size_nm(scales, units, where):
     """Pixel size in nm from the scale and the unit of the two image axes, or None where they do not tell."""
     sizes = []
     for scale, unit in zip(scales, units, strict=True):
-        name = str(unit).strip().lower().replace("μ", "µ").replace("\u212b", "å")
+        # Berkeley's EMD writes [n_m].
+        name = str(unit).strip(" []").replace("_", "").lower().replace("μ", "µ").replace("\u212b", "å")
         # Units are written in any case, but these would be taken for milli and metre.
         factor = None if str(unit).strip() in ("Mm", "M") else _UNITS_NM.get(name)
         size = abs(float(scale)) * factor if factor and scale is not None else math.nan
@@ -71,7 +74,14 @@ def pixel_size_nm(scales, units, where):
             stacklevel=4,
         )
         return None
-    return float(np.mean(sizes))
+    size = float(np.mean(sizes))
+    if not _PLAUSIBLE_NM[0] <= size <= _PLAUSIBLE_NM[1]:
+        warnings.warn(
+            f"{where}: says {size:g} nm per pixel, which is hardly the size of a pixel on the specimen; "
+            "pass pixel_size_nm",
+            stacklevel=4,
+        )
+    return size
 
 
 def data_sets(path):
@@ -256,6 +266,7 @@ def _images_among(dictionaries, path):
         pair = signal[-2:] if len(signal) >= 2 else [0, 1]
         scales = [axes[i].get("scale") if len(axes) > i else None for i in pair]
         units = [axes[i].get("units") if len(axes) > i else None for i in pair]
+        scales, units = _corrected(scales, units, entry.get("original_metadata") or {})
         if colour:
             data = np.asarray(data)
             data = np.stack([data[c] for c in ("R", "G", "B")], axis=-1)
@@ -268,3 +279,16 @@ def _images_among(dictionaries, path):
     if not found:
         raise _UnreadableError(f"holds no image but {', '.join(others) or 'nothing'}")
     return found
+
+
+def _corrected(scales, units, original):
+    """Scales and units where RosettaSciIO leaves out what a file says, or says what the file does not."""
+    described = str(original.get("ImageDescription", ""))
+    if described.startswith("ImageJ") and set(units) <= {None, ""}:
+        # Of ImageJ's units RosettaSciIO knows the micron alone.
+        said = [line.partition("=")[2] for line in described.splitlines() if line.startswith("unit=")]
+        return scales, said * len(units) or units
+    if "std_header" in original and not original["std_header"].get("Xlen", 1):
+        # An MRC file with an empty cell has no scale; it is given as 1 nm.
+        return [None] * len(scales), units
+    return scales, units

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from stemlib.io.grey import as_grey
 from stemlib.io.micrograph import as_micrograph, to_uint8
 
 
@@ -89,3 +90,16 @@ def test_8_bits_of_constant_and_nearly_constant_images():
     image = np.zeros((100, 100))
     image[3, 4] = 9
     assert to_uint8(image)[3, 4] == 255 and to_uint8(image).sum() == 255
+
+
+@pytest.mark.parametrize("levels", [8, 9])
+def test_colour_noise_of_jpeg_is_no_colour_but_more_is(levels):
+    grey = np.random.default_rng(0).integers(20, 230, (30, 40)).astype(np.uint8)
+    noisy = np.dstack([grey, grey, grey])
+    noisy[4, 5, 2] += levels
+    if levels > 8:
+        with pytest.raises(ValueError, match="unequal colour channels"):
+            as_grey(noisy)
+    else:
+        assert np.abs(as_grey(noisy) - grey).max() <= 1
+        assert as_grey(noisy).dtype == np.float32

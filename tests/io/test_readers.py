@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from stemlib import read
+from stemlib.io import readers
 from stemlib.io.micrograph import as_micrograph
 
 spec = importlib.util.spec_from_file_location(
@@ -62,6 +63,44 @@ def test_pixels_and_size_survive_in_each_format(tmp_path, grey, suffix, dtype):
 def test_units_of_dm4_become_nm_or_none(tmp_path, grey, unit, nm):
     write(tmp_path / "a.dm4", grey, unit)
     assert read(tmp_path / "a.dm4").pixel_size_nm == (None if nm is None else pytest.approx(nm))
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "nm"),
+    [
+        ("nm", 0.05, 0.05),
+        ("pm", 50, 0.05),
+        ("\u00b5m", 5e-5, 0.05),
+        ("micron", 5e-5, 0.05),
+        ("\u00c5", 0.5, 0.05),
+    ]
+    + [("pixel", 1, None), ("inch", 0.5, None)],
+)
+def test_units_of_imagej_tifs_become_nm_or_none(tmp_path, grey, unit, scale, nm):
+    unit = unit.encode("ascii", "backslashreplace").decode()
+    unit = unit.replace("\\xb5", "\\u00B5").replace("\\xc5", "\\u00C5")
+    resolution = (1 / scale, 1 / scale)
+    tifffile.imwrite(tmp_path / "a.tif", grey, imagej=True, resolution=resolution, metadata={"unit": unit})
+    found = read(tmp_path / "a.tif")
+    assert np.array_equal(found.image, grey)
+    assert found.pixel_size_nm == (None if nm is None else pytest.approx(nm))
+
+
+def test_berkeley_writes_its_units_with_a_line_below():
+    assert readers.pixel_size_nm([0.02, 0.02], ["n_m", "[n_m]"], "a.emd") == pytest.approx(0.02)
+
+
+def test_an_mrc_file_with_an_empty_cell_has_no_scale(tmp_path, grey):
+    files.write_mrc(tmp_path / "a.mrc", grey.astype(np.float32), pixel_size_angstrom=0.0)
+    found = read(tmp_path / "a.mrc")
+    assert found.pixel_size_nm is None
+    assert np.array_equal(found.image, grey)
+
+
+@pytest.mark.parametrize("nm", [5e-4, 2e3])
+def test_a_scale_at_which_no_microscope_sees_warns(tmp_path, grey, nm):
+    with pytest.warns(UserWarning, match="hardly the size of a pixel"):
+        assert readers.pixel_size_nm([nm, nm], ["nm", "nm"], "a.dm4") == pytest.approx(nm)
 
 
 def test_reads_mrc_in_angstrom_and_ser_in_metres(tmp_path, grey):
