@@ -13,7 +13,7 @@ from stemlib.columns.gaussians import fit_columns
 from stemlib.columns.network import ColumnNetwork, probability_map, standardised
 from stemlib.columns.peaks import find_peaks
 from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
-from stemlib.io.micrograph import as_micrograph, check_mask, check_positive
+from stemlib.io.micrograph import check_positive, masked_micrograph
 from stemlib.io.tables import with_nanometres, write_csv
 
 # Images whose columns are this far apart are given to the network as they are.
@@ -119,11 +119,10 @@ def find_columns(
     >>> len(columns.table) == len(scene.columns)
     True
     """
-    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
-    mask = check_mask(mask, micrograph.image.shape)
+    micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     network = ColumnNetwork.load(weights, device)
     threshold = None if threshold is None else check_positive(threshold, "threshold", most=1)
-    bright = _filled(-micrograph.image if dark_columns else micrograph.image, mask)
+    bright = -micrograph.image if dark_columns else micrograph.image
     spacing = find_spacing(bright, network) if spacing is None else check_positive(spacing, "spacing")
     if spacing is None:
         return _none_found(micrograph)
@@ -176,19 +175,6 @@ def _inside(positions, mask):
     inside = ((nearest >= 0) & (nearest < mask.shape)).all(axis=1)
     row, column = np.where(inside[:, None], nearest, 0).T
     return inside & mask[row, column]
-
-
-def _filled(image, mask):
-    """Give masked-out pixels the mean of what is near, so that they neither count nor make an edge."""
-    if mask.all():
-        return image
-    share = mask.astype(np.float32)
-    filled = np.full_like(image, image[mask].mean(dtype=np.float64))
-    for sigma in (64, 16, 4):
-        near = cv2.GaussianBlur(share, (0, 0), sigma)
-        mean = cv2.GaussianBlur(image * share, (0, 0), sigma)
-        filled = np.where(near > 1e-3, mean / np.maximum(near, 1e-3), filled)
-    return np.where(mask, image, filled).astype(np.float32)
 
 
 def _enlarged(probabilities, factor, mask):

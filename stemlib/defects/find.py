@@ -14,7 +14,7 @@ from stemlib.defects.column_statistics import compare_sites
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
 from stemlib.defects.placement import complete_columns, scale_at_sites
-from stemlib.io.micrograph import Micrograph, as_micrograph, check_mask, check_positive
+from stemlib.io.micrograph import Micrograph, check_positive, masked_micrograph
 from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.lattice.find import Lattice, find_lattice
 
@@ -164,9 +164,8 @@ def find_defects(
     _check_choice(descriptor, "descriptor", DESCRIPTORS)
     _check_choice(source, "source", SOURCES)
     false_alarms = check_positive(false_alarms, "false_alarms", remedy=": false defects expected per image")
-    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     shape = micrograph.image.shape
-    mask = check_mask(mask, shape)
     bright = Micrograph(-micrograph.image if dark_columns else micrograph.image, micrograph.pixel_size_nm)
     columns = find_columns(bright, mask=mask, weights=weights, device=device)
     if len(columns.table) < 4:

@@ -6,7 +6,7 @@ from stemlib.domains.crystals import domain_crystal, same_phases
 from stemlib.domains.result import Domains, boundary_lines, enlarged
 from stemlib.domains.search import Request, divide
 from stemlib.domains.windows import NothingPeriodicError, cut_segments, working_image
-from stemlib.io.micrograph import as_micrograph, check_mask
+from stemlib.io.micrograph import masked_micrograph
 
 DESCRIPTORS = ("patterson", "triplet")
 METHODS = ("mixture", "one-class")
@@ -96,8 +96,7 @@ def find_domains(
     _check_choice(descriptor, "descriptor", DESCRIPTORS)
     _check_choice(method, "method", METHODS)
     n_domains = _checked_number(n_domains, method)
-    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
-    mask = check_mask(mask, micrograph.image.shape)
+    micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
     division = divide(segments, Request(n_domains, descriptor, method, seed))
     segments, competition = division.grouping.segments, division.grouping.competition

@@ -5,12 +5,21 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from stemlib.io.grey import as_grey, to_uint8
 from stemlib.io.metadata import described
 
-__all__ = ["Micrograph", "as_micrograph", "check_mask", "check_positive", "read", "to_uint8"]
+__all__ = [
+    "Micrograph",
+    "as_micrograph",
+    "check_mask",
+    "check_positive",
+    "masked_micrograph",
+    "read",
+    "to_uint8",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +205,54 @@ def check_mask(mask, shape):
     if not mask.any():
         raise ValueError("mask is False everywhere; it must be True where to look")
     return mask.copy()
+
+
+def masked_micrograph(image, mask, *, pixel_size_nm=None):
+    """Take an image in any form, with what the mask hides replaced by the mean of what is near.
+
+    So what is hidden neither counts nor makes an edge: whatever it holds, NaN too, nothing found depends on it.
+
+    Parameters
+    ----------
+    image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
+    mask : array_like of bool, shape (H, W), or None
+        True where to look.
+    pixel_size_nm : float, optional
+        Wins over the image's own.
+
+    Returns
+    -------
+    micrograph : Micrograph
+    mask : numpy.ndarray of bool, shape (H, W)
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        As `as_micrograph` and `check_mask`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, seen = np.eye(4), np.ones((4, 4), bool)
+    >>> image[0, 0], seen[0, 0] = np.nan, False
+    >>> bool(masked_micrograph(image, seen)[0].image[0, 0] < 1)
+    True
+    """
+    if mask is not None and isinstance(image, np.ndarray) and image.dtype.kind == "f" and image.ndim == 2:
+        image = np.where(check_mask(mask, image.shape), image, 0)
+    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    image, mask = micrograph.image, check_mask(mask, micrograph.image.shape)
+    if mask.all():
+        return micrograph, mask
+    share, shown = mask.astype(np.float32), np.where(mask, image, np.float32(0))
+    filled = np.full_like(image, image[mask].mean(dtype=np.float64))
+    # Ever nearer, as far as anything is near.
+    for sigma in (64, 16, 4):
+        near = cv2.GaussianBlur(share, (0, 0), sigma)
+        mean = cv2.GaussianBlur(shown, (0, 0), sigma)
+        filled = np.where(near > 1e-3, mean / np.maximum(near, 1e-3), filled)
+    image = np.where(mask, image, filled).astype(np.float32)
+    return Micrograph(image, micrograph.pixel_size_nm, micrograph.metadata), mask
 
 
 def check_positive(value, name, *, most=math.inf, remedy=""):

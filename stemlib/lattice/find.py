@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stemlib.fourier.geometric_phase import PhaseField
-from stemlib.io.micrograph import as_micrograph, check_mask
+from stemlib.io.micrograph import masked_micrograph
 from stemlib.lattice.refinement import FEWEST_FITTED, NoLatticeError, largest_grain, settle_cell
 from stemlib.lattice.unit_cell import cells_between, reduce_cell
 
@@ -209,9 +209,8 @@ def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False, se
     >>> lattice.lengths.round(1).tolist(), round(lattice.angle_deg)
     ([9.5, 9.5], 90)
     """
-    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     image = micrograph.image
-    mask = check_mask(mask, image.shape)
     if min(image.shape) < SMALLEST_SIDE:
         raise ValueError(
             f"image is {image.shape[0]} x {image.shape[1]} px; a lattice needs {SMALLEST_SIDE} px on a side at least"
