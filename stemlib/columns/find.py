@@ -1,6 +1,7 @@
 """Atomic columns of an image: where they are, how sure that is, and how bright each is."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +121,9 @@ def find_columns(
     True
     """
     micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    if np.ptp(micrograph.image[mask]) == 0:
+        warnings.warn("image is constant where mask is True: no columns", stacklevel=2)
+        return _none_found(micrograph)
     network = ColumnNetwork.load(weights, device)
     threshold = None if threshold is None else check_positive(threshold, "threshold", most=1)
     bright = -micrograph.image if dark_columns else micrograph.image

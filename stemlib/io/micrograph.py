@@ -11,6 +11,10 @@ import numpy as np
 from stemlib.io.grey import as_grey, to_uint8
 from stemlib.io.metadata import described
 
+_OUTLYING = (
+    2.0  # ranges from percentile 2 to 98, beyond these: columns as bright as each other never reach there
+)
+
 __all__ = [
     "Micrograph",
     "as_micrograph",
@@ -208,9 +212,10 @@ def check_mask(mask, shape):
 
 
 def masked_micrograph(image, mask, *, pixel_size_nm=None):
-    """Take an image in any form, with what the mask hides replaced by the mean of what is near.
+    """Take an image in any form, without what is no part of the specimen: hot pixels, and what the mask hides.
 
-    So what is hidden neither counts nor makes an edge: whatever it holds, NaN too, nothing found depends on it.
+    What is hidden becomes the mean of what is near, so that it neither counts nor makes an edge: whatever it holds, NaN
+    too, nothing found depends on it. A hot pixel, or one of a hot line, becomes the median of its neighbourhood.
 
     Parameters
     ----------
@@ -242,8 +247,25 @@ def masked_micrograph(image, mask, *, pixel_size_nm=None):
         image = np.where(check_mask(mask, image.shape), image, 0)
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
     image, mask = micrograph.image, check_mask(mask, micrograph.image.shape)
+    # Hot pixels must not reach into what is filled, nor what is filled decide which pixels are hot.
+    image = _filled(_without_hot_pixels(_filled(image, mask), image[mask]), mask)
+    return Micrograph(image, micrograph.pixel_size_nm, micrograph.metadata), mask
+
+
+def _without_hot_pixels(image, visible):
+    low, high = np.quantile(visible[:: max(1, visible.size // 2**18)], (0.02, 0.98))
+    reach = _OUTLYING * (high - low)
+    if reach == 0:
+        return image
+    usual = cv2.medianBlur(image, 3)
+    # A bright column is broader than a pixel: there the median is high as well.
+    hot = (np.abs(image - usual) > reach) & ((image < low - reach) | (image > high + reach))
+    return np.where(hot, usual, image) if hot.any() else image
+
+
+def _filled(image, mask):
     if mask.all():
-        return micrograph, mask
+        return image
     share, shown = mask.astype(np.float32), np.where(mask, image, np.float32(0))
     filled = np.full_like(image, image[mask].mean(dtype=np.float64))
     # Ever nearer, as far as anything is near.
@@ -251,8 +273,7 @@ def masked_micrograph(image, mask, *, pixel_size_nm=None):
         near = cv2.GaussianBlur(share, (0, 0), sigma)
         mean = cv2.GaussianBlur(shown, (0, 0), sigma)
         filled = np.where(near > 1e-3, mean / np.maximum(near, 1e-3), filled)
-    image = np.where(mask, image, filled).astype(np.float32)
-    return Micrograph(image, micrograph.pixel_size_nm, micrograph.metadata), mask
+    return np.where(mask, image, filled).astype(np.float32)
 
 
 def check_positive(value, name, *, most=math.inf, remedy=""):

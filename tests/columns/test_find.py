@@ -362,3 +362,23 @@ def test_spacing_is_found_from_the_image_alone():
         ).image
         ratios.append(find_spacing(image, network) / spacing)
     np.testing.assert_allclose(ratios, 1, atol=0.08)
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, 10.0, 20.0, 40.0, 1e6])
+@pytest.mark.parametrize("spacing", [None, 9.0])
+def test_a_constant_image_has_no_columns_and_says_so(value, spacing):
+    with pytest.warns(UserWarning, match="constant"):
+        columns = find_columns(np.full((150, 150), value), spacing=spacing)
+    assert len(columns.table) == 0
+    assert not columns.semantic_image.any()
+
+
+@pytest.mark.parametrize("hot", [30.0, 1000.0, 1e5])
+def test_one_hot_pixel_changes_at_most_two_columns(hot):
+    scene = crystal_image("square", (130, 130), spacing=10, recording=Recording(snr=25), seed=1)
+    image = scene.image.copy()
+    image[61, 67] += hot * np.ptp(image)
+    places, usual = (find_columns(one).table[["y", "x"]].to_numpy() for one in (image, scene.image))
+    apart = np.linalg.norm(usual[:, None] - places, axis=-1)
+    assert (apart.min(axis=1) > 0.5).sum() <= 2
+    assert (apart.min(axis=0) > 0.5).sum() <= 2

@@ -333,3 +333,11 @@ def test_real_images_have_the_cells_of_their_crystals(real_data):
     assert iron.lengths == pytest.approx([16.6, 16.6], rel=0.02)
     assert iron.angle_deg == pytest.approx(90, abs=2)
     assert 0.3 < iron.coverage < 0.6
+
+
+def test_hot_pixels_and_rows_do_not_decide_about_the_cell():
+    scene = crystal_image("square", (160, 160), spacing=12, rotation_deg=8, seed=3)
+    image = scene.image.copy()
+    image[[40, 101]] = 20 * image.max()
+    image[77, 31] = 1e4 * image.max()
+    assert_same(stemlib.find_lattice(image), scene.translations)
