@@ -11,9 +11,8 @@ import numpy as np
 from stemlib.io.grey import as_grey, to_uint8
 from stemlib.io.metadata import described
 
-_OUTLYING = (
-    2.0  # ranges from percentile 2 to 98, beyond these: columns as bright as each other never reach there
-)
+# Ranges from percentile 2 to 98, beyond these: no column reaches there, and no noise, be it of few counts.
+_OUTLYING = 10.0
 
 __all__ = [
     "Micrograph",
