@@ -121,10 +121,10 @@ def find_columns(
     True
     """
     micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    network = ColumnNetwork.load(weights, device)
     if np.ptp(micrograph.image[mask]) == 0:
         warnings.warn("image is constant where mask is True: no columns", stacklevel=2)
         return _none_found(micrograph)
-    network = ColumnNetwork.load(weights, device)
     threshold = None if threshold is None else check_positive(threshold, "threshold", most=1)
     bright = -micrograph.image if dark_columns else micrograph.image
     spacing = find_spacing(bright, network) if spacing is None else check_positive(spacing, "spacing")
