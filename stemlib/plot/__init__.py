@@ -5,7 +5,7 @@ from stemlib.plot.columns import ColumnPanel
 from stemlib.plot.defects import DefectPanel
 from stemlib.plot.domains import DomainPanel
 from stemlib.plot.lattice import lattice_figure
-from stemlib.plot.loop_scores import candidate_figure, people_figure, score_figure
+from stemlib.plot.loop_scores import annotators_figure, candidate_figure, score_figure
 from stemlib.plot.loop_sizes import axes_figure, sizes_figure
 from stemlib.plot.loops import LoopPanel, loops_figure
 from stemlib.plot.panels import Panel, panels_figure
@@ -26,7 +26,7 @@ __all__ = [
     "loops_figure",
     "mark_simulated",
     "panels_figure",
-    "people_figure",
+    "annotators_figure",
     "position_error_figure",
     "ranking_figure",
     "score_figure",

@@ -11,7 +11,7 @@ def position_error_figure(table):
     Parameters
     ----------
     table : pandas.DataFrame
-        As `stemlib.evaluation.position_error_table` returns it.
+        As `reproduction.column_scores.position_error_table` returns it.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def dose_figure(table, *, caption=""):
     Parameters
     ----------
     table : pandas.DataFrame
-        As `stemlib.evaluation.defect_score_table` returns it.
+        As `reproduction.simulated_defects.defect_score_table` returns it.
     caption : str
 
     Returns
@@ -101,7 +101,8 @@ def twin_figure(table):
     Parameters
     ----------
     table : pandas.DataFrame
-        As `stemlib.evaluation.twin_table` returns it; points are means, bars reach from the least to the greatest.
+        As `reproduction.domain_scores.twin_table` returns it; points are means, bars reach from the least to the
+        greatest.
 
     Returns
     -------
@@ -151,7 +152,7 @@ def ranking_figure(ranking, curves):
     Parameters
     ----------
     ranking, curves : pandas.DataFrame
-        As `stemlib.evaluation.ranking_tables` returns them.
+        As `reproduction.defect_scores.ranking_tables` returns them.
 
     Returns
     -------

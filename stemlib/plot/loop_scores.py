@@ -12,7 +12,7 @@ def score_figure(table, *, rule="published", published=None):
     Parameters
     ----------
     table : pandas.DataFrame
-        As `stemlib.evaluation.score_table` returns it.
+        As `reproduction.loop_scores.score_table` returns it.
     rule : str
         Which rule's rows are drawn.
     published : dict, optional
@@ -59,13 +59,13 @@ def score_figure(table, *, rule="published", published=None):
     return figure
 
 
-def people_figure(table, *, rule="published"):
+def annotators_figure(table, *, rule="published"):
     """Draw how well annotators agree with annotators, and the machine with each of them.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        As `stemlib.evaluation.people_table` returns it.
+        As `reproduction.loop_scores.annotator_table` returns it.
     rule : str
         Which rule's rows are drawn.
 
@@ -86,7 +86,7 @@ def people_figure(table, *, rule="published"):
     >>> row |= {"n_images": 9, "n_truth": 200}
     >>> for key in ("recall", "precision"):
     ...     row |= {key: 0.8, f"{key}_images_low": 0.7, f"{key}_images_high": 0.9}
-    >>> len(people_figure(pd.DataFrame([row])).axes)
+    >>> len(annotators_figure(pd.DataFrame([row])).axes)
     2
     """
     rows = _comparisons(_rows_of(table, rule))
@@ -114,7 +114,7 @@ def candidate_figure(curves, points):
     Parameters
     ----------
     curves : dict of str to pandas.DataFrame
-        Name -> as `stemlib.evaluation.candidate_curve` returns it.
+        Name -> as `reproduction.candidate_curves.candidate_curve` returns it.
     points : list of dict
         `label`, `per_image` and `recall` of single marks on the curves; optional `recall_low`, `recall_high`.
 

@@ -12,7 +12,7 @@ def sizes_figure(objects, images, sources, *, columns=3):
     Parameters
     ----------
     objects : pandas.DataFrame
-        As `stemlib.evaluation.size_objects` returns it.
+        As `reproduction.loop_sizes.size_objects` returns it.
     images : list of str
         Which images, in order.
     sources : list of str
@@ -79,7 +79,7 @@ def axes_figure(pairs, errors, *, truth="C"):
     Parameters
     ----------
     pairs : dict of str to pandas.DataFrame
-        Source -> as `stemlib.evaluation.axis_pairs` returns it.
+        Source -> as `reproduction.loop_sizes.axis_pairs` returns it.
     errors : dict of str to dict
         Source -> pooled `median_absolute_error` with its interval and `n_pairs`; sources that are missing
         have no pooled number.

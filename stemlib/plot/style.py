@@ -37,7 +37,7 @@ SYSTEMS = {
     "find_columns": System("find_columns", BLUE, "o"),
     "Gaussian fits": System("Gaussian fits", ORANGE, "s", "--"),
     "mixture": System("classification of all segments", BLUE, "o"),
-    "one-class": System("one-class SVM, as published", VERMILLION, "s", "--"),
+    "one-class": System("one-class SVM", VERMILLION, "s", "--"),
 }
 # For what has no look of its own, in this order.
 _LOOKS = (

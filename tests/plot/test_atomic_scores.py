@@ -90,7 +90,7 @@ def test_twins_over_dose_and_tilt():
     containers = accuracy.containers
     assert [container.get_label() for container in containers] == [
         "classification of all segments",
-        "one-class SVM, as published",
+        "one-class SVM",
     ]
     np.testing.assert_allclose(containers[0].lines[0].get_xydata(), [[1e5, 0.91], [1e6, 0.91]])
     (bars,) = containers[0].lines[2]

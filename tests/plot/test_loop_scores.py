@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from stemlib.plot import candidate_figure, people_figure, score_figure
+from stemlib.plot import annotators_figure, candidate_figure, score_figure
 
 
 def ratios(recall, precision=0.8, ends=("_low", "_high")):
@@ -53,7 +53,7 @@ def test_without_published_values_no_line_stands_for_them():
 
 
 def test_annotators_are_grouped_by_the_truth_they_are_held_against():
-    recall, precision = people_figure(PEOPLE).axes
+    recall, precision = annotators_figure(PEOPLE).axes
     labels = [label.get_text() for label in recall.get_yticklabels()]
     assert labels == [
         "annotators, set B (12 images, 50 loops)",
@@ -68,7 +68,7 @@ def test_annotators_are_grouped_by_the_truth_they_are_held_against():
     assert recall.get_xlabel() == "recall, published rule"
 
 
-@pytest.mark.parametrize("draw", [score_figure, people_figure])
+@pytest.mark.parametrize("draw", [score_figure, annotators_figure])
 def test_a_rule_without_rows_is_an_error(draw):
     with pytest.raises(ValueError, match="'one-to-one' has no rows"):
         draw(SCORES if draw is score_figure else PEOPLE, rule="one-to-one")
