@@ -11,7 +11,7 @@ from stemlib.columns.network import probability_map, standardised
 from stemlib.columns.peaks import find_peaks
 
 WORKING_SPACING = 7.0  # px between neighbours at which the network is asked
-_LADDER = np.geomspace(4.0, 80.0, 9)
+_LADDER = 4.0 * 20.0 ** (np.arange(13) / 8)  # to 360 px
 _PIECES, _PIECE = 5, 96  # how many pieces are tried, and their side at the network's scale, px
 _SMALLEST = 8  # px
 _ACCEPTED = (4.0, 12.5)  # px

@@ -172,7 +172,7 @@ def find_defects(
         raise ValueError(
             f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"
         )
-    lattice = _lattice_of(bright, mask, scheme, descriptor, seed)
+    lattice = _lattice_of(bright, scheme, descriptor, mask=mask, weights=weights, seed=seed, device=device)
     allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
     table = columns.table[["y", "x", "probability", "intensity"]].assign(site=-1)
     places, n_places, flagged = None, 0, None
@@ -214,10 +214,11 @@ def _check_choice(value, name, choices):
         raise ValueError(f"{name}={value!r} is not known; one of {', '.join(map(repr, choices))} would do")
 
 
-def _lattice_of(bright, mask, scheme, descriptor, seed):
+def _lattice_of(bright, scheme, descriptor, *, mask, **settings):
     """The lattice, or None where it is not needed and none is found."""
     try:
-        lattice = find_lattice(bright, mask=mask, seed=seed)
+        # The sites of a superstructure are not each other's kin, however little they differ.
+        lattice = find_lattice(bright, mask=mask, **settings).with_superstructure()
     except ValueError as error:
         if scheme == "unit-cell" or descriptor == "contrast":
             remedy = 'scheme="columns" with descriptor="patterson" needs no lattice'

@@ -7,15 +7,14 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from stemlib.domains.maps import inner
+from stemlib.fourier.patterson import Patterson
 from stemlib.fourier.reflections import Reflections, spread_out
 from stemlib.fourier.strain import mean_vectors
 from stemlib.fourier.triplets import find_triplets
-from stemlib.lattice.unit_cell import find_cell
 
 _LEAST_RATIO = 6.0  # of a reflection's mean power in the domain, over noise
 _MOST = 30
 _MOST_FOR_CELL = 14
-_LONGEST_CELL = 2.2  # over the longest period: centred cells hide reflections
 _ALIKE = 0.4  # distance of two lists of amplitudes, each of length 1, from which on they are different phases
 _BETTER = 0.5  # what a turn must leave of the distance without it
 _STRETCHED = 0.03  # relative error of a reflection's place: distortion of the scan
@@ -48,8 +47,9 @@ class DomainCrystal(Reflections):
         """Reduced cell, translations (y, x) as rows (2, 2), px; None where the reflections have none."""
         if len(self.vectors) < 2:
             return None
-        longest = _LONGEST_CELL / np.linalg.norm(self.vectors, axis=1).min()
-        return find_cell(self.only(np.s_[:_MOST_FOR_CELL]), longest)[0]
+        used = self.only(np.s_[:_MOST_FOR_CELL])
+        cell = Patterson.of_waves(used.vectors, np.log(used.ratios)).find_cell()
+        return None if cell is None else cell.vectors
 
     def enlarged(self, factor):
         """The same crystal in an image whose pixels are smaller by a factor."""

@@ -3,11 +3,10 @@
 import numpy as np
 from scipy import ndimage
 
-from stemlib.lattice.unit_cell import cells_between
+from stemlib.fourier.unit_cell import cells_between
 
 _FEWEST_WHOLE = 30  # cells within the crystal; with fewer, those at its edge take part
 _MOST_SAMPLES = 250_000
-_DIVISOR = 6  # the sampling of a cell can be halved and cut in three
 
 
 def period(wave):
@@ -35,9 +34,7 @@ class CellSamples:
     def __init__(self, smooth, usable, cell, field, step, seed):
         self.cell = cell
         self.scan = cell.T / np.array(smooth.shape)[:, None]
-        self.grid = tuple(
-            _DIVISOR * int(np.clip(np.ceil(np.linalg.norm(v) / (_DIVISOR * step)), 1, 8)) for v in cell
-        )
+        self.grid = tuple(int(np.clip(np.ceil(np.linalg.norm(v) / step), 6, 48)) for v in cell)
         self.centre = (np.array(smooth.shape) - 1) / 2
         cells = self._chosen(self._inside(smooth.shape, field), seed)
         places = np.stack(
@@ -57,40 +54,6 @@ class CellSamples:
     def mean(self):
         """The average cell, on its grid."""
         return self.values.mean(axis=0).reshape(self.grid)
-
-    @property
-    def significance(self):
-        """Variance of the average cell over that of its standard error: about 1 where there is no such cell."""
-        if len(self.values) < 2:
-            return 0.0
-        scatter = self.values.var(axis=0, ddof=1).mean() / len(self.values)
-        return float(self.values.mean(axis=0).var() / max(float(scatter), 1e-30))
-
-    def folded(self, translation):
-        """The same samples as of smaller cells, were this fraction of the cell a translation as well.
-
-        Parameters
-        ----------
-        translation : (Fraction, Fraction)
-
-        Returns
-        -------
-        cells : numpy.ndarray, shape (N, 2)
-            Places of the smaller cells, in units of this cell.
-        values : numpy.ndarray, shape (N, M)
-        """
-        order = period(translation)
-        steps = [int(f * n) for f, n in zip(translation, self.grid, strict=True)]
-        values = self.values.reshape(-1, *self.grid)
-        axis = 0 if steps[0] else 1
-        part = [slice(None)] * 3
-        part[axis + 1] = slice(self.grid[axis] // order)
-        folded = [
-            np.roll(values, [-m * s for s in steps], axis=(1, 2))[tuple(part)].reshape(len(values), -1)
-            for m in range(order)
-        ]
-        cells = [self.cells + m * np.array([float(f) for f in translation]) for m in range(order)]
-        return np.concatenate(cells), np.concatenate(folded)
 
     def _inside(self, shape, field):
         """Cells that lie on the image and in the crystal; those at its edge only where there are few."""

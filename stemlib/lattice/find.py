@@ -1,17 +1,19 @@
 """The unit cell of an atomic-resolution image: `find_lattice`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stemlib.columns.network import ColumnNetwork
+from stemlib.columns.spacing import find_spacing
 from stemlib.fourier.geometric_phase import PhaseField
+from stemlib.fourier.unit_cell import cells_between, reduce_cell
 from stemlib.io.micrograph import masked_micrograph
-from stemlib.lattice.refinement import FEWEST_FITTED, NoLatticeError, largest_grain, settle_cell
-from stemlib.lattice.unit_cell import cells_between, reduce_cell
+from stemlib.lattice.refinement import NaturalImage, NoLatticeError, largest_grain
+from stemlib.lattice.superstructure import larger_cell
 
 SMALLEST_SIDE = 32  # px
-_LEAST_SIGNIFICANCE = 10.0  # variance of the average cell over that of its standard error
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,36 +59,62 @@ class Lattice:
 
     Parameters
     ----------
-    a, b : numpy.ndarray, shape (2,)
-        Translations (y, x), px: the reduced cell, |a| <= |b|, at 90 to 120 degrees; a points to the right (straight
-        up where it has no x). b may lie counter-clockwise or clockwise of a as seen: see `handedness`.
-    a_error, b_error : numpy.ndarray, shape (2,)
-        Standard errors of their components, px.
+    cell : numpy.ndarray, shape (2, 2)
+        Translations a, b as rows, (y, x), px: the reduced cell, |a| <= |b|, at 90 to 120 degrees; a points to the
+        right (straight up where it has no x). b may lie counter-clockwise or clockwise of a as seen: see `handedness`.
+    gradient_variance : numpy.ndarray, shape (2, 2, 2)
+        Covariance of the rows of the mean displacement gradient, from which the errors follow.
     origin : numpy.ndarray, shape (2,)
         (y, x), px, of the strongest column of the average cell, in the cell nearest to the middle of the crystal.
     distortion : Distortion
         How the crystal departs from the mean lattice, place by place.
     coverage : float
         Share of the image (of the mask) in which the crystal has this lattice.
+    superstructure : numpy.ndarray of int, shape (2, 2), or None
+        Translations, in numbers of a and b as rows, after which the crystal repeats where neighbouring cells differ
+        weakly but more than chance allows: see `with_superstructure`.
     shape : tuple of int
         Height and width of the image, px.
     pixel_size_nm : float or None
     """
 
-    a: np.ndarray
-    b: np.ndarray
-    a_error: np.ndarray
-    b_error: np.ndarray
+    cell: np.ndarray
+    gradient_variance: np.ndarray
     origin: np.ndarray
     distortion: Distortion
     coverage: float
+    superstructure: np.ndarray | None
     shape: tuple[int, int]
     pixel_size_nm: float | None
 
     @property
-    def cell(self):
-        """Translations a, b as rows of an array (2, 2), px."""
-        return np.array([self.a, self.b])
+    def a(self):
+        """The shorter translation (y, x), px."""
+        return self.cell[0]
+
+    @property
+    def b(self):
+        """The longer translation (y, x), px."""
+        return self.cell[1]
+
+    @property
+    def a_error(self):
+        """Standard errors of the components of a, px."""
+        return self._errors()[0]
+
+    @property
+    def b_error(self):
+        """Standard errors of the components of b, px."""
+        return self._errors()[1]
+
+    def _errors(self):
+        return np.sqrt(np.einsum("kj,ijl,kl->ki", self.cell, self.gradient_variance, self.cell))
+
+    def with_superstructure(self):
+        """The lattice of the superstructure; the lattice itself where there is none."""
+        if self.superstructure is None:
+            return self
+        return replace(self, cell=reduce_cell(self.superstructure @ self.cell), superstructure=None)
 
     @property
     def lengths(self):
@@ -169,27 +197,41 @@ class Lattice:
         return points + field.at(points) - field.at(self.origin)
 
 
-def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False, seed=0):
+def find_lattice(
+    image,
+    *,
+    pixel_size_nm=None,
+    mask=None,
+    dark_columns=False,
+    weights=None,
+    seed=0,
+    device="auto",
+):
     """Find the two translations of the smallest cell that reproduces an atomic-resolution image.
 
-    The reflections that stand out of the power spectrum give the lattice; geometric phases
-    (Hÿtch, Snoeck and Kilaas, https://doi.org/10.1016/S0304-3991(98)00035-7) refine it and show how it is distorted;
-    then all cells are compared with each other: differences between places that look alike are kept as a
-    superstructure of two to six cells only where they exceed what the scatter between cells explains. Of several
-    grains, the largest one's lattice is found.
+    The image is brought to the natural scale of its columns. Every pair of peaks of its Patterson function is a
+    lattice to try; of those that explain as much of the image as any, the one whose points stand out most surely is
+    taken (`stemlib.fourier.patterson`). Geometric phases (Hÿtch, Snoeck and Kilaas,
+    https://doi.org/10.1016/S0304-3991(98)00035-7) refine it and show how it is distorted; then all cells are compared
+    with each other: differences between neighbouring cells that exceed what the scatter between cells explains are
+    reported as a superstructure. Of several grains, the largest one's lattice is found.
 
     Parameters
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
-        At least 32 px on a side, and about four cells.
+        At least 32 px on a side, and about three cells.
     pixel_size_nm : float, optional
         Wins over the image's own.
     mask : (H, W) bool, optional
         True where to look.
     dark_columns : bool
-        Whether columns are darker than what is between them. Only matters for `Lattice.origin`.
+        Whether columns are darker than what is between them.
+    weights : str or pathlib.Path, optional
+        Other weights of the network that finds the columns' distance, as `stemlib.find_columns` takes them.
     seed : int or numpy.random.Generator
         Chooses the cells that are compared where there are very many.
+    device : str
+        For that network: "auto" (a GPU where there is one), "cpu", "cuda", ...
 
     Returns
     -------
@@ -200,7 +242,8 @@ def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False, se
     FileNotFoundError, TypeError
         As `stemlib.io.micrograph.as_micrograph`.
     ValueError
-        If the image is too small, not finite or not two-dimensional, or nothing in it is periodic in two directions.
+        If the image is too small, not finite or not two-dimensional, shows no columns, or nothing in it is periodic
+        in two directions.
 
     Examples
     --------
@@ -210,49 +253,41 @@ def find_lattice(image, *, pixel_size_nm=None, mask=None, dark_columns=False, se
     ([9.5, 9.5], 90)
     """
     micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
-    image = micrograph.image
-    if min(image.shape) < SMALLEST_SIDE:
+    bright = -micrograph.image if dark_columns else micrograph.image
+    if min(bright.shape) < SMALLEST_SIDE:
         raise ValueError(
-            f"image is {image.shape[0]} x {image.shape[1]} px; a lattice needs {SMALLEST_SIDE} px on a side at least"
+            f"image is {bright.shape[0]} x {bright.shape[1]} px; a lattice needs {SMALLEST_SIDE} px on a side at least"
         )
-    if np.ptp(image[mask]) == 0:
+    if np.ptp(bright[mask]) == 0:
         raise ValueError("image is constant where mask is True, so nothing in it is periodic")
+    spacing = find_spacing(bright, ColumnNetwork.load(weights, device))
+    if spacing is None:
+        raise ValueError("image shows no columns at any scale, so nothing that is periodic in two directions")
+    natural = NaturalImage(bright, mask, spacing)
     try:
-        grain, samples, variance = _measured(image, mask, seed)
-    except NoLatticeError:
-        raise ValueError(
-            "image shows nothing that is periodic in two directions; a lattice needs about four cells across, "
-            "columns at least 4 px apart, and a signal above the noise"
-        ) from None
-    factor = grain.factor
-    origin = (_origin(samples, grain.field, dark_columns) + 0.5) * factor - 0.5
+        grain, samples = largest_grain(natural, seed)
+    except NoLatticeError as error:
+        raise ValueError(f"image shows nothing that is periodic in two directions: {error}") from None
     # Signs as in a reduced cell, and a no longer than b, which the last fit may have turned about.
     cell = reduce_cell(grain.cell)
-    errors = np.sqrt(np.einsum("kj,ijl,kl->ki", cell, variance, cell))
+    larger = larger_cell(samples)
+    if larger is not None:
+        larger = np.rint(larger @ np.linalg.inv(cell)).astype(int)
     return Lattice(
-        *(cell * factor),
-        *(errors * factor),
-        origin,
-        Distortion(grain.field.enlarged(factor)),
-        grain.coverage(),
-        image.shape,
+        cell / natural.factor,
+        grain.variance,
+        natural.enlarged(_origin(samples, grain.field)),
+        Distortion(grain.field.enlarged(1 / natural.factor)),
+        grain.coverage,
+        larger,
+        bright.shape,
         micrograph.pixel_size_nm,
     )
 
 
-def _measured(image, mask, seed):
-    grain = largest_grain(image, mask)
-    samples, variance = settle_cell(grain, seed)
-    if len(samples.cells) >= FEWEST_FITTED:
-        samples, variance = grain.fit(samples, seed)
-    if samples.significance < _LEAST_SIGNIFICANCE:
-        raise NoLatticeError
-    return grain, samples, variance
-
-
-def _origin(samples, field, dark_columns):
+def _origin(samples, field):
     """The strongest column of the average cell, in the middle of the crystal."""
-    mean = -samples.mean if dark_columns else samples.mean
+    mean = samples.mean
     top = np.array(np.unravel_index(mean.argmax(), mean.shape))
     offset = []
     for axis in (0, 1):

@@ -1,28 +1,26 @@
 """One crystal grain of an image: where it is, and its lattice to the last digit."""
 
+import itertools
+from dataclasses import dataclass, replace
+
 import cv2
 import numpy as np
 from scipy import ndimage
 
-from stemlib.fourier.filters import even_contrast, flatten, reduced
-from stemlib.fourier.geometric_phase import NodeWaves, affine_part, measure_phases
-from stemlib.fourier.reflections import find_reflections
+from stemlib.columns.spacing import resample
+from stemlib.fourier.filters import even_contrast, flatten
+from stemlib.fourier.geometric_phase import NodeWaves, PhaseField, affine_part, measure_phases
+from stemlib.fourier.patterson import Patterson
 from stemlib.lattice.cell_samples import CellSamples, cell_displacements, fit_gradient
-from stemlib.lattice.superstructure import larger_cell, smaller_cell
-from stemlib.lattice.unit_cell import find_cell
 
-_FINEST = 0.22  # cycles per px that the finest reflection may have after reduction of the image
-_LARGEST_CELL = 0.3  # of the field, its longer translation
+NATURAL_SPACING = 8.0  # px between neighbouring columns at which all is done
+_LARGEST_ENLARGEMENT = 1.6  # beyond it, interpolation shows nothing new
+_FINEST = 2.0  # cycles per spacing up to which a crystal's columns reflect
 _MOST_PHASES = 8  # reflections whose phases are measured
-_ALONE = 0.7  # share of the image from which on no second grain is looked for
-_CHANCE_REFLECTIONS = 2  # so few reflections may be accidents
-_STRONG = 60.0  # power over noise from which on a reflection shows where it comes from
-_DIFFUSE = 0.05  # of the strongest reflection's power; what is weaker may belong to a streak
-_APART = 0.6  # overlap of the local amplitudes of reflections of different grains
 _LARGEST_FIT = 0.02  # mean displacement gradient by which a refined cell may still be off
-FEWEST_FITTED = 12  # cells
-_LEAST_EXPLAINED = 0.15  # of all reflections, by the logarithms of their powers
-_LARGEST_STRAIN = 0.03  # root mean square, over a crystal
+_FEWEST_FITTED = 12  # cells
+_BY_CHANCE = 1e-6  # probability that noise is taken for a lattice, for each that is tried
+_COVERING = 0.5  # share of the image from which on no other grain is larger
 _LARGEST_GRADIENT = 0.25
 
 
@@ -30,236 +28,190 @@ class NoLatticeError(ValueError):
     """Nothing is periodic in two directions."""
 
 
-class Grain:
-    """A grain on a working image, which is the image reduced by a whole number where its columns are large.
+class NaturalImage:
+    """An image at the natural scale of its columns.
 
     Parameters
     ----------
     image : numpy.ndarray, shape (H, W), float32
     mask : numpy.ndarray of bool, shape (H, W)
-    cell : numpy.ndarray, shape (2, 2)
-        Translations as rows, px of the image.
-    reflections : stemlib.fourier.reflections.Reflections
-        Those that the cell explains.
+    spacing : float
+        Distance of neighbouring columns, px.
     """
 
-    def __init__(self, image, mask, cell, reflections):
-        lengths = np.linalg.norm(reflections.vectors, axis=1)
-        self.factor = max(1, int(_FINEST / lengths.max()))
-        self.vectors = reflections.vectors * self.factor
-        self.cell = cell / self.factor
-        self.scale = 1 / np.median(np.linalg.norm(self.vectors[:4], axis=1))
-        work, self.weights = reduced(image, mask, self.factor)
-        longest = np.linalg.norm(self.cell, axis=1).max()
-        self.flat = even_contrast(flatten(work, self.weights, 1.5 * longest), longest)
-        self.field = None
+    def __init__(self, image, mask, spacing):
+        self.factor = min(NATURAL_SPACING / spacing, _LARGEST_ENLARGEMENT)
+        self.spacing = spacing * self.factor
+        self.image = resample(image, self.factor)
+        self.weights = (resample(mask.astype(np.float32), self.factor) > 0.5).astype(np.float32)
 
-    def refine(self):
-        """Fit the cell to the phases of its strongest reflections, all over the grain; return its variance.
+    def patterson(self, part=(slice(None), slice(None))):
+        """Patterson function of a part of it."""
+        return Patterson.of(self.image[part], self.weights[part], self.spacing)
 
-        Returns
-        -------
-        numpy.ndarray, shape (2, 2, 2)
-            Covariance of the rows of the mean displacement gradient.
-        """
-        width = max(0.8 * np.linalg.norm(self.cell, axis=1).max(), max(self.flat.shape) / 48)
-        waves = NodeWaves(self.flat, self.weights, width)
-        for _ in range(4):
-            indices = self._strongest()
-            field = measure_phases(waves, self.cell, indices)
-            gradient, variance, self.field = affine_part(field)
-            if np.abs(gradient).max() > _LARGEST_GRADIENT:
-                raise NoLatticeError
-            self.cell = self.cell + self.cell @ gradient.T
-            if np.abs(gradient).max() < 1e-5:
-                break
-        return variance
+    def enlarged(self, positions):
+        """Positions (..., 2) in px of the image itself."""
+        return (positions + 0.5) / self.factor - 0.5
 
-    def fit(self, samples, seed):
-        """Fit the cell to all that its cells show, and return the variance of the mean displacement gradient.
 
-        Parameters
-        ----------
-        samples : stemlib.lattice.cell_samples.CellSamples
-            As `samples` returns them.
-        seed : int or numpy.random.Generator
+@dataclass(frozen=True, eq=False)
+class Grain:
+    """A crystal grain: its mean lattice, where it is, and how it is displaced there; px of the natural image.
 
-        Raises
-        ------
-        NoLatticeError
-            If fewer than a dozen cells look alike.
-        """
-        for _ in range(2):
-            positions, displacements = cell_displacements(samples)
-            if len(positions) < FEWEST_FITTED:
-                raise NoLatticeError
-            total = displacements + self.field.at(positions)
-            shift, gradient, variance, centre = fit_gradient(positions, total)
-            if np.abs(gradient).max() > _LARGEST_FIT:
-                break
-            self.cell = self.cell + self.cell @ gradient.T
-            self.field = self.field.without(shift, gradient, centre)
-            samples = self.samples(seed)
-        return samples, variance
+    Parameters
+    ----------
+    cell : numpy.ndarray, shape (2, 2)
+        Translations as rows.
+    variance : numpy.ndarray, shape (2, 2, 2)
+        Covariance of the rows of the mean displacement gradient.
+    field : stemlib.fourier.geometric_phase.PhaseField
+    flat, weights : numpy.ndarray, shape (H, W), float32
+    spacing : float
+    """
 
+    cell: np.ndarray
+    variance: np.ndarray
+    field: PhaseField
+    flat: np.ndarray
+    weights: np.ndarray
+    spacing: float
+
+    @property
     def coverage(self):
         """Share of the image in which the grain is."""
         return float((self.field.weights > 0).mean())
 
-    def samples(self, seed):
-        """The grain's cells, sampled; of very many, `seed` chooses."""
-        sigma = 0.16 * self.scale
+    def samples(self, seed, cell=None):
+        """The cells of the grain, or of another lattice in it, sampled; of very many, `seed` chooses."""
+        sigma = 0.16 * self.spacing
         smooth = cv2.GaussianBlur(self.flat, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
         smooth = ndimage.spline_filter(smooth, order=3, output=np.float32)
-        return CellSamples(smooth, self.weights > 0, self.cell, self.field, 1.25 * sigma, seed)
+        cell = self.cell if cell is None else cell
+        return CellSamples(smooth, self.weights > 0, cell, self.field, 1.25 * sigma, seed)
 
-    def unexplained(self, cell):
-        """How many of the grain's reflections another cell does not explain."""
-        phases = self.vectors @ cell.T
-        return int((np.abs(phases - np.round(phases)) > 0.2).any(axis=1).sum())
+    def fitted(self, seed):
+        """The grain with its lattice fitted to all that its cells show, where there are enough; and those cells.
 
-    def outside(self, shape):
-        """Weights (H, W) of the image that are 1 where the grain is not."""
-        inside = ndimage.binary_dilation(self.field.weights > 0).astype(np.float32)
-        return 1 - cv2.resize(inside, shape[::-1], interpolation=cv2.INTER_LINEAR)
-
-    def _strongest(self):
-        """Indices of the strongest reflections, the first two not collinear."""
-        indices = np.rint(self.vectors @ self.cell.T).astype(int)
-        kept = []
-        for index in indices:
-            if index.any() and not any((index == k).all() or (index == -k).all() for k in kept):
-                kept.append(index)
-        first = kept[0]
-        others = sorted(kept[1:], key=lambda k: np.linalg.det([first, k]) == 0)
-        if not others or np.linalg.det([first, others[0]]) == 0:
+        Raises
+        ------
+        NoLatticeError
+            If hardly a cell is whole, or fewer than a dozen of more look alike.
+        """
+        grain, samples = self, self.samples(seed)
+        if len(samples.cells) < 2:
             raise NoLatticeError
-        return np.array([first, *others][:_MOST_PHASES])
+        if len(samples.cells) < _FEWEST_FITTED:
+            return grain, samples
+        for _ in range(2):
+            positions, displacements = cell_displacements(samples)
+            if len(positions) < _FEWEST_FITTED:
+                raise NoLatticeError
+            total = displacements + grain.field.at(positions)
+            shift, gradient, variance, centre = fit_gradient(positions, total)
+            grain = replace(grain, variance=variance)
+            if np.abs(gradient).max() > _LARGEST_FIT:
+                break
+            cell = grain.cell + grain.cell @ gradient.T
+            grain = replace(grain, cell=cell, field=grain.field.without(shift, gradient, centre))
+            samples = grain.samples(seed)
+        return grain, samples
 
 
-def largest_grain(image, mask):
-    """Find the grain that covers most of the image.
+def grain_of(natural, cell):
+    """Find where in an image a lattice is, and refine it there on the phases of its strongest reflections.
 
     Parameters
     ----------
-    image : numpy.ndarray, shape (H, W), float32
-    mask : numpy.ndarray of bool, shape (H, W)
+    natural : NaturalImage
+    cell : numpy.ndarray, shape (2, 2)
 
     Returns
     -------
     Grain
-        Refined.
 
     Raises
     ------
     NoLatticeError
-        If nothing is periodic in two directions.
+        If the phases follow no lattice like this one.
     """
-    flat = flatten(image, mask.astype(np.float32), min(image.shape) / 8)
-    reflections = find_reflections(flat)
-    best = None
-    for part in _parts(flat, mask, reflections):
-        found = reflections if part is None else find_reflections(flat * part)
-        grain = _grain_of(image, mask, found)
-        if grain is not None and (best is None or grain.coverage() > best.coverage()):
-            best = grain
-    if best is None:
-        best = _grain_of(image, mask, _sharp(reflections))
-    if best is None:
+    longest = np.linalg.norm(cell, axis=1).max()
+    flat = even_contrast(flatten(natural.image, natural.weights, 1.5 * longest), longest)
+    waves = NodeWaves(flat, natural.weights, max(1.0 * longest, max(flat.shape) / 48))
+    indices = _strongest(waves, cell, _FINEST / natural.spacing)
+    for _ in range(4):
+        gradient, variance, field = affine_part(measure_phases(waves, cell, indices))
+        if np.abs(gradient).max() > _LARGEST_GRADIENT:
+            raise NoLatticeError
+        cell = cell + cell @ gradient.T
+        if np.abs(gradient).max() < 1e-5:
+            break
+    return Grain(cell, variance, field, flat, natural.weights, natural.spacing)
+
+
+def _strongest(waves, cell, finest):
+    """Indices (h, k) of the lattice's strongest reflections, the first two not collinear."""
+    reciprocal = np.linalg.inv(cell).T
+    far = np.ceil(finest * np.linalg.norm(cell, axis=1)).astype(int)
+    indices = np.mgrid[0 : far[0] + 1, -far[1] : far[1] + 1].reshape(2, -1).T
+    indices = indices[(indices[:, 0] > 0) | (indices[:, 1] > 0)]
+    indices = indices[np.linalg.norm(indices @ reciprocal, axis=1) <= finest]
+    powers = (np.abs(waves.amplitudes(indices @ reciprocal)) ** 2 * (waves.coverage > 0)).sum(axis=(1, 2))
+    indices = indices[np.argsort(-powers)]
+    across = np.flatnonzero(indices[:, 0] * indices[0, 1] != indices[:, 1] * indices[0, 0])
+    if not len(across):
         raise NoLatticeError
-    if best.coverage() < _ALONE:
-        other = _grain_of(image, mask, find_reflections(flat * best.outside(flat.shape)))
-        if other is not None and other.coverage() > best.coverage():
-            best = other
-    return best
+    order = np.r_[0, across[0], np.delete(np.arange(1, len(indices)), across[0] - 1)]
+    return indices[order][:_MOST_PHASES]
 
 
-def settle_cell(grain, seed):
-    """Take the smallest cell that no significant difference between places contradicts.
+def largest_grain(natural, seed):
+    """Find the grain that covers most of an image, and its cells.
 
     Parameters
     ----------
-    grain : Grain
-        Its cell is replaced, and refined anew.
+    natural : NaturalImage
     seed : int or numpy.random.Generator
+        Chooses among very many cells.
+
+    Returns
+    -------
+    grain : Grain
+    samples : stemlib.lattice.cell_samples.CellSamples
 
     Raises
     ------
     NoLatticeError
-        If the image shows fewer than two whole cells, so that there is nothing to compare.
+        If nothing is periodic in two directions; it says what was seen.
     """
-    tried = []
-    variance = grain.refine()
-    for _ in range(6):
-        samples = grain.samples(seed)
-        if len(samples.cells) < 2:
-            raise NoLatticeError
-        cell = larger_cell(samples)
-        if cell is not None and np.linalg.norm(cell[1]) > _LARGEST_CELL * max(grain.flat.shape):
-            cell = None
+    best = None
+    for part in _parts(natural.image.shape):
+        patterson = natural.patterson(part)
+        cell = patterson.find_cell()
         if cell is None:
-            cell = smaller_cell(samples)
-            if cell is not None and grain.unexplained(cell) > _CHANCE_REFLECTIONS:
-                cell = None
-        if cell is None or any(abs(abs(np.linalg.det(cell)) - area) < 0.2 * area for area in tried):
+            continue
+        if patterson.p_value(cell) > _BY_CHANCE:
+            continue
+        try:
+            grain, samples = grain_of(natural, cell.vectors).fitted(seed)
+        except NoLatticeError:
+            continue
+        if best is None or grain.coverage > best[0].coverage:
+            best = grain, samples
+        if grain.coverage > _COVERING * natural.weights.mean():
             break
-        tried.append(abs(np.linalg.det(grain.cell)))
-        grain.cell = cell
-        variance = grain.refine()
-    return samples, variance
+    if best is None:
+        across = min(natural.image.shape) / natural.spacing
+        raise NoLatticeError(
+            f"columns seem to be {natural.spacing / natural.factor:.3g} px apart, but nothing repeats in two "
+            f"directions beyond chance in the {across:.0f} spacings across; a lattice needs about three of its cells "
+            "each way"
+        )
+    return best
 
 
-def _grain_of(image, mask, reflections):
-    """The grain that shows most of these reflections, or None."""
-    if len(reflections.vectors) < 2:
-        return None
-    scale = 1 / np.median(np.linalg.norm(reflections.vectors[:3], axis=1))
-    cell, explained = find_cell(reflections, min(_LARGEST_CELL / reflections.resolution, 16 * scale))
-    if cell is None:
-        return None
-    gains = np.log(reflections.ratios)
-    if gains[explained].sum() < _LEAST_EXPLAINED * gains.sum():
-        return None
-    grain = Grain(image, mask, cell, reflections.only(explained))
-    try:
-        grain.refine()
-    except NoLatticeError:
-        return None
-    # Noise in a narrow band of frequencies has reflections of a kind, but follows no lattice for long.
-    return grain if grain.field.strain_rms() < _LARGEST_STRAIN else None
-
-
-def _sharp(reflections):
-    """Those that are no maxima of a streak, into which a line of displaced columns scatters: no lattice has them."""
-    strongest = max(_STRONG, reflections.ratios.max(initial=0.0))
-    return reflections.only(reflections.ratios > _DIFFUSE * strongest)
-
-
-def _parts(flat, mask, reflections):
-    """Weights (H, W) of two parts of the image with reflections of their own, or None for all of it.
-
-    In a grain its reflections are present and those of its neighbours are not: their local amplitudes hardly overlap.
-    """
-    strong = reflections.vectors[reflections.ratios > _STRONG][:24]
-    if len(strong) < 3:
-        return [None]
-    width = max(min(flat.shape) / 16, 1.5 / np.median(np.linalg.norm(strong, axis=1)))
-    waves = NodeWaves(flat, mask.astype(np.float32), width)
-    covered = waves.coverage > 0.4 * waves.coverage.max()
-    maps = np.abs(waves.amplitudes(strong))
-    inside = maps[:, covered]
-    inside = inside / inside.mean(axis=1, keepdims=True)
-    # 1 where two reflections have nothing to do with each other, 0 where one ends where the other begins.
-    overlap = inside @ inside.T / inside.shape[1]
-    i, j = np.unravel_index(overlap.argmin(), overlap.shape)
-    if overlap[i, j] > _APART:
-        return [None]
-    # All that go with one of the two tell where the border is.
-    sides = [
-        inside[(overlap[k] > overlap[other]) & (overlap[other] < 1)].mean(axis=0)
-        for k, other in ((i, j), (j, i))
-    ]
-    first = np.zeros(covered.shape, np.float32)
-    first[covered] = sides[0] > sides[1]
-    first = cv2.resize(first, flat.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return [first, 1 - first]
+def _parts(shape):
+    """The whole image, then its quarters and its middle, where single grains may be alone."""
+    yield slice(None), slice(None)
+    starts = [(0, side // 2) for side in shape]
+    for top, left in [*itertools.product(*starts), tuple(side // 4 for side in shape)]:
+        yield slice(top, top + shape[0] // 2), slice(left, left + shape[1] // 2)

@@ -5,12 +5,13 @@ from fractions import Fraction
 import numpy as np
 from scipy import stats
 
+from stemlib.fourier.unit_cell import reduce_cell
 from stemlib.lattice.cell_samples import period
-from stemlib.lattice.unit_cell import reduce_cell
 
 # Probability, per image, that noise alone is taken for a superstructure of two or three cells, or of four to six.
 _FALSE_SHORT = 2e-3
 _FALSE_LONG = 1e-5
+_IN_A_HALF = 0.05  # the same, for each half of the image by itself: what is in one corner only is none
 _FEWEST_CELLS = 9  # of a superstructure
 _STREAK = 1.3  # excess over the scatter between cells from which on the scan has a part in it
 
@@ -34,24 +35,6 @@ def wave_vectors(longest):
     return sorted(found, key=lambda w: (period(w), w))
 
 
-def smaller_cell(samples):
-    """A lattice with more points in which all differences are within their errors, or None."""
-    for translation in wave_vectors(3):
-        order = period(translation)
-        # A reciprocal lattice vector that the finer lattice lacks.
-        wave = next(
-            (h, k)
-            for h in range(order)
-            for k in range(order)
-            if (h * translation[0] + k * translation[1]) % 1 == Fraction(1, order)
-        )
-        cells, values = samples.folded(translation)
-        scatter = detrended(cells, values)
-        if not significant_waves(cells, *scatter, [wave], order, _FALSE_SHORT / 7, samples.scan):
-            return reduce_cell(_generated(translation) @ samples.cell)
-    return None
-
-
 def larger_cell(samples):
     """A lattice with fewer points that the differences between cells need, or None."""
     found = []
@@ -61,7 +44,7 @@ def larger_cell(samples):
         for order in {period(w) for w in waves if len(samples.cells) >= _FEWEST_CELLS * period(w)}:
             same = [w for w in waves if period(w) == order]
             limit = accepted / len(waves)
-            found += significant_waves(samples.cells, *scatter, same, order, limit, samples.scan)
+            found += _stable(samples, *scatter, same, order, limit)
         # What needs two or three cells explains multiples of them as well.
         if found:
             break
@@ -73,15 +56,15 @@ def larger_cell(samples):
     return reduce_cell(lattice @ samples.cell)
 
 
-def _generated(translation):
-    """Basis of the lattice of whole numbers and a fraction."""
-    order = period(translation)
-    first, second = (int(f * order) for f in translation)
-    if first == 0:
-        return np.diag([1.0, 1 / order])
-    # (first, second) / order times the inverse of first gives (1, rest) / order, as the order is prime.
-    rest = second * pow(first, -1, order) % order
-    return np.array([[1 / order, rest / order], [0.0, 1.0]])
+def _stable(samples, rest, freedom, waves, order, limit):
+    """Waves that are significant in all cells, and for themselves in every half of the image."""
+    cells, scan = samples.cells, samples.scan
+    waves = significant_waves(cells, rest, freedom, waves, order, limit, scan)
+    for place in (cells @ samples.cell).T:
+        for half in (place > np.median(place), place <= np.median(place)):
+            left = int(freedom * half.mean())
+            waves = significant_waves(cells[half], rest[half], left, waves, order, _IN_A_HALF, scan)
+    return waves
 
 
 def _without(lattice, wave):
@@ -126,7 +109,7 @@ def significant_waves(cells, rest, freedom, waves, order, limit, scan):
     -------
     list of (number, number)
     """
-    if len(cells) < 8:
+    if len(cells) < 8 or not waves:
         return []
     spread = (rest**2).sum(axis=0) / freedom
     kept = spread > 1e-12 * max(float(spread.max()), 1e-30)

@@ -15,9 +15,15 @@ def lattice_of(cell, shape, origin=(60.0, 60.0), displacement=None):
     if displacement is not None:
         displacements[1] = displacement(rows)[:, None]
     field = PhaseField(rows, columns, displacements, np.ones((12, 14)))
-    error = np.zeros(2)
     return Lattice(
-        *np.array(cell, float), error, error, np.array(origin), Distortion(field), 1.0, shape, None
+        cell=np.array(cell, float),
+        gradient_variance=np.zeros((2, 2, 2)),
+        origin=np.array(origin),
+        distortion=Distortion(field),
+        coverage=1.0,
+        superstructure=None,
+        shape=shape,
+        pixel_size_nm=None,
     )
 
 
