@@ -14,6 +14,7 @@ from stemlib.columns.gaussians import fit_columns
 from stemlib.columns.network import ColumnNetwork, probability_map, standardised
 from stemlib.columns.peaks import find_peaks
 from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
+from stemlib.fourier.patterson import significant_cells
 from stemlib.io.micrograph import check_positive, masked_micrograph
 from stemlib.io.tables import with_nanometres, write_csv
 
@@ -107,6 +108,12 @@ def find_columns(
     TypeError, ValueError, FileNotFoundError
         If an argument is no good; see `stemlib.io.micrograph.as_micrograph` for `image`.
 
+    Warns
+    -----
+    UserWarning
+        If the image is constant, shows no columns, or nothing in it repeats, so that what is found may be single atoms
+        or the grain of noise.
+
     References
     ----------
     M. Ziatdinov et al., "Deep learning of atomically resolved scanning transmission electron microscopy images",
@@ -129,19 +136,21 @@ def find_columns(
     bright = -micrograph.image if dark_columns else micrograph.image
     spacing = find_spacing(bright, network) if spacing is None else check_positive(spacing, "spacing")
     if spacing is None:
+        warnings.warn("image shows no columns at any scale", stacklevel=2)
         return _none_found(micrograph)
     least, least_alone = (
         (network.settings["threshold"], LIKELY) if threshold is None else (threshold, threshold)
     )
     factor = 1.0 if _AS_IT_IS[0] <= spacing <= _AS_IT_IS[1] else WORKING_SPACING / spacing
     small = resample(bright, factor)
+    spacing_there = spacing * factor
     flat = standardised(small)
-    probabilities = _probabilities(network, small, flat, spacing * factor)
+    probabilities = _probabilities(network, small, flat, spacing_there)
     positions, likelihood = find_peaks(probabilities, least=FAINTEST * least)
     positions, likelihood, sigma = judge_columns(
-        flat, positions, likelihood, spacing * factor, least, least_alone=least_alone
+        flat, positions, likelihood, spacing_there, least, least_alone=least_alone
     )
-    positions, intensities, sigma = fit_columns(small, positions, spacing * factor, sigma=sigma)
+    positions, intensities, sigma = fit_columns(small, positions, spacing_there, sigma=sigma)
     positions = (positions + 0.5) / factor - 0.5
     blurred = sigma / factor
     sigma = math.sqrt(max(blurred**2 - resampling_blur(factor) ** 2, (_NARROWEST * blurred) ** 2))
@@ -153,6 +162,13 @@ def find_columns(
         return _none_found(micrograph)
     if len(table) > 1:
         spacing = nearest_distance([table[["y", "x"]].to_numpy()])
+    weights = (resample(mask.astype(np.float32), factor) > 0.5).astype(np.float32)
+    if next(significant_cells(small, weights, spacing_there), None) is None:
+        warnings.warn(
+            f"nothing in image repeats in two directions: its {len(table)} columns may be single atoms, or grains of "
+            "noise; compare them with the image before you use them",
+            stacklevel=2,
+        )
     return Columns(
         with_nanometres(table, micrograph.pixel_size_nm),
         _enlarged(probabilities, factor, mask),

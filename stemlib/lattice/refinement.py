@@ -1,6 +1,5 @@
 """One crystal grain of an image: where it is, and its lattice to the last digit."""
 
-import itertools
 from dataclasses import dataclass, replace
 
 import cv2
@@ -10,7 +9,7 @@ from scipy import ndimage
 from stemlib.columns.spacing import resample
 from stemlib.fourier.filters import even_contrast, flatten
 from stemlib.fourier.geometric_phase import NodeWaves, PhaseField, affine_part, measure_phases
-from stemlib.fourier.patterson import Patterson
+from stemlib.fourier.patterson import significant_cells
 from stemlib.lattice.cell_samples import CellSamples, cell_displacements, fit_gradient
 
 NATURAL_SPACING = 8.0  # px between neighbouring columns at which all is done
@@ -19,7 +18,6 @@ _FINEST = 2.0  # cycles per spacing up to which a crystal's columns reflect
 _MOST_PHASES = 8  # reflections whose phases are measured
 _LARGEST_FIT = 0.02  # mean displacement gradient by which a refined cell may still be off
 _FEWEST_FITTED = 12  # cells
-_BY_CHANCE = 1e-6  # probability that noise is taken for a lattice, for each that is tried
 _COVERING = 0.5  # share of the image from which on no other grain is larger
 _LARGEST_GRADIENT = 0.25
 
@@ -44,10 +42,6 @@ class NaturalImage:
         self.spacing = spacing * self.factor
         self.image = resample(image, self.factor)
         self.weights = (resample(mask.astype(np.float32), self.factor) > 0.5).astype(np.float32)
-
-    def patterson(self, part=(slice(None), slice(None))):
-        """Patterson function of a part of it."""
-        return Patterson.of(self.image[part], self.weights[part], self.spacing)
 
     def enlarged(self, positions):
         """Positions (..., 2) in px of the image itself."""
@@ -184,13 +178,7 @@ def largest_grain(natural, seed):
         If nothing is periodic in two directions; it says what was seen.
     """
     best = None
-    for part in _parts(natural.image.shape):
-        patterson = natural.patterson(part)
-        cell = patterson.find_cell()
-        if cell is None:
-            continue
-        if patterson.p_value(cell) > _BY_CHANCE:
-            continue
+    for cell in significant_cells(natural.image, natural.weights, natural.spacing):
         try:
             grain, samples = grain_of(natural, cell.vectors).fitted(seed)
         except NoLatticeError:
@@ -207,11 +195,3 @@ def largest_grain(natural, seed):
             "each way"
         )
     return best
-
-
-def _parts(shape):
-    """The whole image, then its quarters and its middle, where single grains may be alone."""
-    yield slice(None), slice(None)
-    starts = [(0, side // 2) for side in shape]
-    for top, left in [*itertools.product(*starts), tuple(side // 4 for side in shape)]:
-        yield slice(top, top + shape[0] // 2), slice(left, left + shape[1] // 2)
