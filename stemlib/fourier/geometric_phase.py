@@ -15,6 +15,10 @@ _AGREEING = 0.8  # of 1, where all reflections are displaced alike
 _CRYSTALLINE = 0.4  # of the amplitude that is usual in the crystal
 
 
+class NoLatticeError(ValueError):
+    """Nothing is periodic in two directions."""
+
+
 @dataclass(frozen=True, eq=False)
 class PhaseField:
     """Displacements from a lattice on a coarse grid of nodes.
@@ -132,6 +136,11 @@ def measure_phases(waves, cell, indices):
     Returns
     -------
     PhaseField
+
+    Raises
+    ------
+    NoLatticeError
+        If these reflections are nowhere strong together.
     """
     reciprocal = np.linalg.inv(cell).T
     vectors = indices @ reciprocal
@@ -156,6 +165,8 @@ def measure_phases(waves, cell, indices):
     agreement = np.abs(np.tensordot(share / share.sum(), np.exp(1j * left), axes=1))
     if (agreement[inside] > _AGREEING).any():
         weights = weights * (agreement > _AGREEING)
+    if not weights.any():
+        raise NoLatticeError
     field -= np.average(field, axis=(1, 2), weights=weights)[:, None, None]
     return PhaseField(*waves.nodes, _continued(field, weights), weights)
 

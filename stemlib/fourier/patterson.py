@@ -179,7 +179,7 @@ class Patterson:
 
     def _sampled(self, values, points):
         at = (np.asarray(points) + self.reach).astype(np.float32)
-        return cv2.remap(values, at[:, 1:], at[:, :1], cv2.INTER_LINEAR)[:, 0].astype(float)
+        return cv2.remap(values, at[:, 1:], at[:, :1], cv2.INTER_CUBIC)[:, 0].astype(float)
 
     def _points(self, cell, far):
         """Lattice points of one half plane up to a distance: (h, k) and displacements, px."""

@@ -7,10 +7,10 @@ import numpy as np
 
 from stemlib.columns.network import ColumnNetwork
 from stemlib.columns.spacing import find_spacing
-from stemlib.fourier.geometric_phase import PhaseField
+from stemlib.fourier.geometric_phase import NoLatticeError, PhaseField
 from stemlib.fourier.unit_cell import cells_between, reduce_cell
 from stemlib.io.micrograph import masked_micrograph
-from stemlib.lattice.refinement import NaturalImage, NoLatticeError, largest_grain
+from stemlib.lattice.refinement import NaturalImage, largest_grain
 from stemlib.lattice.superstructure import larger_cell
 
 SMALLEST_SIDE = 32  # px

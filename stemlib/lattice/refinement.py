@@ -8,22 +8,18 @@ from scipy import ndimage
 
 from stemlib.columns.spacing import resample
 from stemlib.fourier.filters import even_contrast, flatten
-from stemlib.fourier.geometric_phase import NodeWaves, PhaseField, affine_part, measure_phases
+from stemlib.fourier.geometric_phase import NodeWaves, NoLatticeError, PhaseField, affine_part, measure_phases
 from stemlib.fourier.patterson import significant_cells
 from stemlib.lattice.cell_samples import CellSamples, cell_displacements, fit_gradient
 
 NATURAL_SPACING = 8.0  # px between neighbouring columns at which all is done
-_LARGEST_ENLARGEMENT = 1.6  # beyond it, interpolation shows nothing new
+_LARGEST_ENLARGEMENT = 2.0  # beyond it, interpolation shows nothing new
 _FINEST = 2.0  # cycles per spacing up to which a crystal's columns reflect
 _MOST_PHASES = 8  # reflections whose phases are measured
 _LARGEST_FIT = 0.02  # mean displacement gradient by which a refined cell may still be off
 _FEWEST_FITTED = 12  # cells
 _COVERING = 0.5  # share of the image from which on no other grain is larger
 _LARGEST_GRADIENT = 0.25
-
-
-class NoLatticeError(ValueError):
-    """Nothing is periodic in two directions."""
 
 
 class NaturalImage:

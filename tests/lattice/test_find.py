@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -318,3 +319,77 @@ def test_hot_pixels_and_rows_do_not_decide_about_the_cell():
     image[[40, 101]] = 20 * image.max()
     image[77, 31] = 1e4 * image.max()
     assert_same(stemlib.find_lattice(image), scene.translations)
+
+
+FIELD_CELLS = [
+    "acq18.emd",
+    "ben01.tif",
+    "ben13.tif",
+    "hopg.png",
+    "mos2_exp2.npy",
+    "pto_sro.hspy",
+    "sto.ser",
+    "zj1.jpg",
+]
+
+
+@pytest.mark.parametrize("name", FIELD_CELLS)
+def test_images_of_other_groups_have_the_cells_of_their_crystals(real_data, name):
+    rows = (real_data / "field-atomic" / "cells.csv").read_text().splitlines()[1:]
+    cells = {row.split(",")[0]: np.array(row.split(",")[1:5], float).reshape(2, 2) for row in rows}
+    lattice = stemlib.find_lattice(real_data / "field-atomic" / name)
+    steps = lattice.cell @ np.linalg.inv(cells[name])
+    assert abs(round(np.linalg.det(np.rint(steps)))) == 1
+    # The cells were read off by eye, to a few percent.
+    assert np.abs(steps - np.rint(steps)).max() < 0.06
+
+
+def test_an_image_without_a_crystal_is_refused(real_data):
+    with pytest.raises(ValueError, match="nothing repeats in two directions"):
+        stemlib.find_lattice(real_data / "field-atomic" / "kine.dm3")
+
+
+def test_columns_three_hundred_px_apart_are_found(real_data):
+    lattice = stemlib.find_lattice(real_data / "field-atomic" / "mos2_prism.mrc")
+    assert lattice.angle_deg == pytest.approx(120, abs=1)
+    assert lattice.lengths[0] == pytest.approx(lattice.lengths[1], rel=0.02)
+
+
+def test_most_frames_of_silicon_in_graphene_at_low_dose_have_their_cell(real_data):
+    h5py = pytest.importorskip("h5py")
+    right, refused = 0, 0
+    frames = sorted((real_data / "labelled-atomic" / "graphene-si").glob("*.hdf5"))
+    for path in frames:
+        with h5py.File(path) as file:
+            image = np.squeeze(file["nn_input"][()])
+        try:
+            lattice = stemlib.find_lattice(image)
+        except ValueError:
+            refused += 1
+            continue
+        right += lattice.lengths[1] / lattice.lengths[0] < 1.12 and 108 < lattice.angle_deg < 130
+    assert right + refused == len(frames)
+    assert right >= 0.8 * len(frames)
+
+
+@pytest.mark.parametrize(
+    "factor, how",
+    [(0.5, cv2.INTER_AREA), (1.6, cv2.INTER_CUBIC), (2, cv2.INTER_LINEAR), (3, cv2.INTER_NEAREST)],
+)
+@pytest.mark.parametrize("name", ["hexagonal", "graphene", "1T'"])
+def test_enlarging_and_binning_change_no_cell(name, factor, how):
+    scene = crystal_image(name, (256, 256), spacing=9, rotation_deg=17, seed=5)
+    size = tuple(round(factor * side) for side in scene.image.shape)
+    other = cv2.resize(scene.image, size, interpolation=how)
+    assert_same(stemlib.find_lattice(other), scene.translations * size[0] / 256, length=0.004)
+
+
+def test_stripes_a_rim_a_bar_and_vacancies_change_no_cell():
+    scene = crystal_image(
+        "honeycomb", (256, 256), spacing=9, rotation_deg=17, defects=PointDefects(vacancies=0.25), seed=5
+    )
+    y, x = np.mgrid[:256, :256]
+    image = scene.image + 0.7 * scene.image.std() * np.sin(2 * np.pi * (0.41 * y + 0.13 * x))
+    image[:24] = image[:, -30:] = 0
+    image[220:232, 30:130] = 3 * image.max()
+    assert_same(stemlib.find_lattice(image), scene.translations, length=0.004)
