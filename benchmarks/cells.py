@@ -1,0 +1,244 @@
+"""Whether `stemlib.find_lattice` finds the cells of images of other groups, and what each tuned number does to that.
+
+
+Simulated crystals are treated as such images are, too: enlarged, binned, coded, cropped, with pickup, drift, a bar.
+Real images are those of STEMLIB_DATA; without them, only simulated ones are measured. Outcomes are "right" (the lattice
+of the crystal, or with its superstructure), "wrong", or "refused". Every tuned number is set to 0.7 and to 1.4 times
+what it is (`benchmarks/sensitivity.json`) and the images measured again.
+
+    python benchmarks/cells.py
+"""
+
+import ast
+import contextlib
+import importlib
+import os
+import warnings
+from pathlib import Path
+from unittest import mock
+
+import cv2
+import h5py
+import harness
+import numpy as np
+
+import stemlib
+from stemlib.synthetic import PointDefects, Recording, crystal_image
+
+CRYSTALS = ("square", "hexagonal", "honeycomb", "graphene", "kagome", "perovskite", "1T'")
+MODULES = (
+    "stemlib.fourier.patterson",
+    "stemlib.fourier.geometric_phase",
+    "stemlib.lattice.cell_samples",
+    "stemlib.lattice.find",
+    "stemlib.lattice.refinement",
+    "stemlib.lattice.superstructure",
+    "stemlib.io.grey",
+    "stemlib.io.micrograph",
+    "stemlib.io.metadata",
+)
+FACTORS = (0.7, 1.4)
+TOLERANCE = 0.06  # of the true cell; those of real images were read off by eye
+
+
+def scene(crystal, seed, **recording):
+    """Simulate a crystal of one of a few spacings, noise levels and orientations."""
+    vacancies = recording.pop("vacancies", 0.0)
+    return crystal_image(
+        crystal,
+        (256, 256),
+        spacing=(8, 9.5, 11, 12.5)[seed % 4],
+        rotation_deg=7 + 26 * (seed % 2) + seed,
+        defects=PointDefects(vacancies=vacancies),
+        recording=Recording(snr=(15, 25, 40)[seed % 3], **recording),
+        seed=seed,
+    )
+
+
+def treated(crystal, seed):
+    """Yield a simulated crystal as other people's images come: kind of treatment, image, true cell."""
+    plain = scene(crystal, seed)
+    image, cell = plain.image, plain.translations
+    yield "native", image, cell
+    for name, factor, how in (
+        ("half as large, area", 0.5, cv2.INTER_AREA),
+        ("1.6 times, cubic", 1.6, cv2.INTER_CUBIC),
+        ("2 times, cubic", 2, cv2.INTER_CUBIC),
+        ("3 times, cubic", 3, cv2.INTER_CUBIC),
+        ("2 times, linear", 2, cv2.INTER_LINEAR),
+        ("3 times, nearest", 3, cv2.INTER_NEAREST),
+    ):
+        other = cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
+        yield name, other, cell * len(other) / len(image)
+    levels = np.clip((image - image.min()) / np.ptp(image) * 255, 0, 255).astype(np.uint8)
+    coded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, 50])[1]
+    yield "JPEG of quality 50", cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), cell
+    y, x = np.mgrid[:256, :256]
+    for share, wave in ((0.5, (0.23, 0.02)), (0.7, (0.41, 0.13))):
+        stripes = share * image.std() * np.sin(2 * np.pi * (wave[0] * y + wave[1] * x))
+        yield f"pickup, {share} of the contrast", image + stripes, cell
+    yield "3 px drift", scene(crystal, seed, drift=3.0, jitter=0.3).image, cell
+    slipped = image.copy()
+    slipped[140:] = np.roll(slipped[140:], 5, axis=1)
+    yield "a slip of 5 px", slipped, cell
+    yield "25 % vacancies", scene(crystal, seed, vacancies=0.25).image, cell
+    rim = image.copy()
+    rim[:24] = rim[:, -30:] = 0
+    yield "empty rim", rim, cell
+    bar = image.copy()
+    bar[220:232, 30:130] = 3 * bar.max()
+    yield "scale bar", bar, cell
+    longest = np.linalg.norm(cell, axis=1).max()
+    for high, wide in ((5, 6), (4, 9), (3.3, 3.3)):
+        yield f"{high} x {wide} cells", image[: int(high * longest), : int(wide * longest)], cell
+
+
+def outcome(image, truth):
+    """Return "right", "wrong" or "refused", and the lattice; "given" where no truth is known."""
+    try:
+        lattice = stemlib.find_lattice(image)
+    except ValueError as error:
+        return "refused", str(error)
+    if truth is None:
+        return "given", lattice
+    for cell in (lattice.cell, lattice.with_superstructure().cell):
+        steps = cell @ np.linalg.inv(truth)
+        whole = np.rint(steps)
+        if abs(round(np.linalg.det(whole))) == 1 and np.abs(steps - whole).max() < TOLERANCE:
+            return "right", lattice
+    return "wrong", lattice
+
+
+def field_images(folder):
+    """Yield the images of other groups: name, image, cell or None."""
+    rows = (folder / "cells.csv").read_text(encoding="utf-8").splitlines()[1:]
+    cells = {row.split(",")[0]: np.array(row.split(",")[1:5], float).reshape(2, 2) for row in rows}
+    for path in sorted(folder.iterdir()):
+        if path.suffix != ".csv":
+            yield path.name, path, cells.get(path.name)
+
+
+def field_table(folder):
+    """Measure every image of other groups."""
+    table = []
+    for name, path, cell in field_images(folder):
+        kind, found = outcome(path, cell)
+        row = {"image": name, "outcome": kind}
+        if kind == "refused":
+            row["words"] = found.replace(str(path), name)
+        else:
+            row |= {
+                "lengths_px": found.lengths.round(2).tolist(),
+                "length_errors_px": found.length_errors.round(3).tolist(),
+                "angle_deg": round(found.angle_deg, 2),
+                "coverage": round(found.coverage, 3),
+            }
+        table.append(row)
+    return table
+
+
+def graphene_frames(folder):
+    """Count outcomes of graphene at low dose: hexagonal within what its drift allows, or not, or refused."""
+    counts = {"right": 0, "wrong": 0, "refused": 0}
+    for path in sorted(folder.glob("*.hdf5")):
+        with h5py.File(path) as file:
+            kind, lattice = outcome(np.squeeze(file["nn_input"][()]), None)
+        if kind == "given":
+            hexagonal = lattice.lengths[1] / lattice.lengths[0] < 1.12 and 108 < lattice.angle_deg < 130
+            kind = "right" if hexagonal else "wrong"
+        counts[kind] += 1
+    return counts
+
+
+def simulated_table(seeds):
+    """Count outcomes of each treatment over all crystals."""
+    table = {}
+    for number, crystal in enumerate(CRYSTALS):
+        for seed in (seeds * number + k + 1 for k in range(seeds)):
+            for name, image, cell in treated(crystal, seed):
+                counts = table.setdefault(name, {"right": 0, "wrong": 0, "refused": 0})
+                counts[outcome(image, cell)[0]] += 1
+    return table
+
+
+def tuned_numbers(module):
+    """Yield the names of the numbers at the top of a module: those that a comment or a name calls a choice."""
+    tree = ast.parse(Path(importlib.import_module(module).__file__).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id.isupper()
+        ):
+            value = getattr(importlib.import_module(module), node.targets[0].id)
+            if isinstance(value, int | float) or (isinstance(value, tuple) and isinstance(value[0], float)):
+                yield node.targets[0].id, value
+
+
+def scaled(value, factor):
+    """Return a number or pair times a factor, whole where it was whole."""
+    if isinstance(value, tuple):
+        return tuple(v * factor for v in value)
+    return max(1, round(value * factor)) if isinstance(value, int) else value * factor
+
+
+def sensitivity(cases):
+    """Count what changes when each number is 0.7 and 1.4 times what it is."""
+
+    def outcomes():
+        kinds = []
+        for image, cell in cases:
+            try:
+                kinds.append(outcome(image, cell)[0])
+            except Exception as error:  # what a number out of range breaks is an outcome, too
+                kinds.append(type(error).__name__)
+        return kinds
+
+    usual = outcomes()
+    table = []
+    for module in MODULES:
+        for name, value in tuned_numbers(module):
+            row = {"module": module.removeprefix("stemlib."), "name": name, "value": value}
+            for factor in FACTORS:
+                with mock.patch(f"{module}.{name}", scaled(value, factor)):
+                    kinds = outcomes()
+                row[f"right at x {factor}"] = sum(kind in ("right", "given") for kind in kinds)
+                row[f"changed at x {factor}"] = sum(a != b for a, b in zip(kinds, usual, strict=True))
+            table.append(row)
+    return {"cases": len(cases), "right": sum(k in ("right", "given") for k in usual), "numbers": table}
+
+
+def main():
+    """Measure, and write `cells.json` and `sensitivity.json`."""
+    options = harness.parser(__file__, __doc__)
+    options.add_argument("--seeds", type=int, default=2, help="simulated scenes of each crystal")
+    chosen = options.parse_args()
+    warnings.simplefilter("ignore")
+    data = os.environ.get("STEMLIB_DATA")
+    result = {"environment": harness.environment(), "simulated": simulated_table(chosen.seeds)}
+    # Half a dozen simulated scenes, of hard treatments as well.
+    hard = (
+        "native",
+        "3 times, cubic",
+        "a slip of 5 px",
+        "25 % vacancies",
+        "4 x 9 cells",
+        "pickup, 0.7 of the contrast",
+    )
+    cases = []
+    for number, (crystal, name) in enumerate(zip(CRYSTALS, hard, strict=False)):
+        cases += [(image, cell) for kind, image, cell in treated(crystal, number + 1) if kind == name]
+    if data:
+        folder = Path(data)
+        result["field images"] = field_table(folder / "field-atomic")
+        result["graphene at low dose"] = graphene_frames(folder / "labelled-atomic" / "graphene-si")
+        for _, path, cell in field_images(folder / "field-atomic"):
+            with contextlib.suppress(ValueError):
+                cases.append((stemlib.read(path).image, cell))
+    harness.write(chosen.output, result)
+    numbers = {"environment": harness.environment(), **sensitivity(cases)}
+    harness.write(chosen.output.with_name("sensitivity.json"), numbers)
+
+
+if __name__ == "__main__":
+    main()
