@@ -1,6 +1,5 @@
 """Whether `stemlib.find_lattice` finds the cells of images of other groups, and what each tuned number does to that.
 
-
 Simulated crystals are treated as such images are, too: enlarged, binned, coded, cropped, with pickup, drift, a bar.
 Real images are those of STEMLIB_DATA; without them, only simulated ones are measured. Outcomes are "right" (the lattice
 of the crystal, or with its superstructure), "wrong", or "refused". Every tuned number is set to 0.7 and to 1.4 times
