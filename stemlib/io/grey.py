@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+# Widest list of positions: y, x and two more, as a height and a width. No detector is that narrow.
+LIST_WIDTH = 4
 _COLOUR_NOISE = 8  # levels of 8 bits by which the channels of a grey image may differ after JPEG compression
 
 
@@ -76,6 +78,11 @@ def as_grey(image):
             f"image has {array.ndim} axes, shape {array.shape}; "
             "give a 2-D array (H, W), one frame of a stack at a time"
         )
+    if 1 < array.shape[1] <= LIST_WIDTH < array.shape[0]:
+        raise ValueError(
+            f"image has the shape {array.shape}; that looks like a list of positions, not an image: "
+            "give the image (H, W) that they were found in"
+        )
     with np.errstate(over="ignore"):
         grey = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(grey).all():
@@ -92,8 +99,9 @@ def _without_colour(array):
         # The luminance is what JPEG keeps.
         return cv2.cvtColor(np.ascontiguousarray(array[..., :3]), cv2.COLOR_RGB2GRAY)
     raise ValueError(
-        f"image has the shape {array.shape} and unequal colour channels; give a grey image (H, W), "
-        "for instance one channel: image[..., 0]"
+        f"image has the shape {array.shape} and unequal colour channels; give a grey image (H, W), for instance "
+        "one channel: array[..., 0] of an array, stemlib.read(path, channel='red') of a file, signal.data['R'] of a "
+        "HyperSpy signal"
     )
 
 

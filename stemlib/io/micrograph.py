@@ -43,7 +43,7 @@ class Micrograph:
     TypeError
         If `image` does not hold real numbers.
     ValueError
-        If `image` is empty, not 2-D, coloured, or not finite, or `pixel_size_nm` is not positive.
+        If `image` is empty, not 2-D, coloured, not finite or a list of positions, or `pixel_size_nm` is not positive.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Micrograph:
         return f"Micrograph({self.image.shape[0]} x {self.image.shape[1]} px, {size})"
 
 
-def read(path, *, select=None):
+def read(path, *, select=None, channel=None):
     """Read one image from a microscope's file, with its pixel size in nm where the file tells it.
 
     Parameters
@@ -79,6 +79,8 @@ def read(path, *, select=None):
     select : int or str, optional
         Which image, where the file holds several: its number, counted over all data sets and the frames of
         stacks in the order of the error message, or the name of a data set that holds one image.
+    channel : {"red", "green", "blue"}, optional
+        Which channel of a coloured image; only where all are equal, none has to be chosen.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def read(path, *, select=None):
         If `path` is no path, `select` is neither a number nor a name, or the image is complex.
     ValueError
         If the file cannot be read, holds several images and `select` does not name one of them, or the image
-        is empty, not 2-D, coloured or not finite.
+        is empty, not 2-D, coloured (and there is no `channel`), not finite or a list of positions.
 
     Examples
     --------
@@ -122,8 +124,9 @@ def read(path, *, select=None):
     data_set, index = readers.choose(found, select, path)
     tree, original = data_set.metadata.get("file", {}), data_set.metadata.get("original", {})
     metadata = {"path": str(path), **described(data_set.name, tree, original)}
+    image = readers.chosen_channel(data_set, index, channel, path)
     try:
-        return Micrograph(data_set.image(index), data_set.pixel_size_nm, metadata)
+        return Micrograph(image, data_set.pixel_size_nm, metadata)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{str(path)!r}: {error}") from error
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stemlib.io.grey import LIST_WIDTH
 from stemlib.io.metadata import completed
 
 # Suffixes that Pillow reads; none of them carries a pixel size that a microscope wrote.
 PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".gif", ".pgm", ".ppm", ".pbm", ".webp"}
+
+CHANNELS = ("red", "green", "blue")
 
 # Lengths in nm. Reciprocal and angular units, and the centimetres and inches of printing, are left out on
 # purpose: a scale in them says nothing about the size of a pixel on the specimen.
@@ -40,8 +43,14 @@ class DataSet:
     @property
     def stack_shape(self):
         """Shape of the leading axes; () for a single image."""
-        colour = len(self.data.shape) > 2 and self.data.shape[-1] in (3, 4) and self.metadata.get("colour")
-        return tuple(self.data.shape[: -3 if colour else -2])
+        return tuple(self.data.shape[: -3 if self.coloured else -2])
+
+    @property
+    def coloured(self):
+        """Whether the last axis holds the channels of colours."""
+        return (
+            len(self.data.shape) > 2 and self.data.shape[-1] in (3, 4) and self.metadata.get("colour", False)
+        )
 
     @property
     def n_images(self):
@@ -148,6 +157,20 @@ def choose(found, select, path):
     return images[select]
 
 
+def chosen_channel(data_set, index, channel, path):
+    """Image at a flat index: all that is there, or the one channel of a coloured image that is asked for."""
+    image = data_set.image(index)
+    if channel is None:
+        return image
+    if channel not in CHANNELS:
+        raise ValueError(
+            f"channel={channel!r} is not known; one of {', '.join(map(repr, CHANNELS))} would do"
+        )
+    if not data_set.coloured:
+        raise ValueError(f"channel={channel!r}: the image of {str(path)!r} has no colours; leave channel out")
+    return image[..., CHANNELS.index(channel)]
+
+
 def _listing(found):
     parts, first = [], 0
     for data_set in found:
@@ -190,15 +213,16 @@ def _read_numpy(path):
     # An array called "image" is meant to be read; the tables of positions beside it are not.
     if "image" in arrays:
         return [_checked("image", arrays["image"])]
-    # Lists of positions are (N, 2) to (N, 4), which no image is.
     found = [
         _checked(n, a)
         for n, a in arrays.items()
-        if a.ndim >= 2 and a.shape[-1] > 4 and a.dtype.kind in "buif"
+        if a.ndim >= 2 and a.shape[-1] > LIST_WIDTH and a.dtype.kind in "buif"
     ]
     if not found:
         held = ", ".join(f"{n} {a.shape} {a.dtype}" for n, a in arrays.items()) or "nothing"
-        raise _UnreadableError(f"holds no 2-D array of real numbers but {held}")
+        raise _UnreadableError(
+            f"holds no image, a 2-D array of real numbers wider than {LIST_WIDTH}, but {held}"
+        )
     return found
 
 

@@ -232,7 +232,9 @@ def test_a_spectrum_and_a_folder_are_no_images(tmp_path):
     with pytest.raises(ValueError, match="is a folder"):
         read(tmp_path)
     np.savez(tmp_path / "points.npz", xy=np.zeros((5, 2)))
-    with pytest.raises(ValueError, match=r"no 2-D array of real numbers but xy \(5, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"no image, a 2-D array of real numbers wider than 4, but xy \(5, 2\)"
+    ):
         read(tmp_path / "points.npz")
 
 
@@ -249,6 +251,17 @@ def test_a_bad_image_in_a_file_names_the_file(tmp_path, grey):
     np.save(tmp_path / "c.npy", np.ones(4))
     with pytest.raises(ValueError, match=r"c\.npy"):
         read(tmp_path / "c.npy")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tif"])
+def test_positions_in_a_file_are_no_image(tmp_path, name):
+    positions = np.random.default_rng(0).random((50, 2)).astype(np.float32)
+    np.save(tmp_path / "a.npy", positions)
+    tifffile.imwrite(tmp_path / "a.tif", positions)
+    with pytest.raises(
+        ValueError, match=rf"{name}'.*\(50, 2\).*looks like a list of positions, not an image"
+    ):
+        read(tmp_path / name)
 
 
 # Arrays, signals and Micrographs

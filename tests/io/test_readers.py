@@ -205,6 +205,37 @@ def test_equal_colours_are_grey_and_unequal_ones_an_error(tmp_path, suffix):
             assert np.array_equal(read(path).image, grey)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.gif", "a.npy", "a.hspy"])
+def test_what_the_error_of_colours_advises_can_be_done(tmp_path, name):
+    channels = np.random.default_rng(0).integers(0, 256, (3, 40, 60)).astype(np.uint8)
+    path, colours = tmp_path / name, np.moveaxis(channels, 0, -1).copy()
+    select = None
+    if name == "a.npy":
+        np.save(path, colours)
+    elif name == "a.hspy":
+        coloured = hs.signals.Signal1D(colours)
+        coloured.change_dtype("rgb8")
+        coloured.save(path)
+        assert np.array_equal(as_micrograph(coloured.data["R"]).image, channels[0])
+    elif name == "a.gif":
+        select = 1
+        frames = [Image.fromarray(colours // 200 * 200) for _ in range(2)]
+        frames[1] = Image.fromarray(np.roll(np.asarray(frames[0]), 1, axis=0))
+        frames[0].save(path, save_all=True, append_images=frames[1:])
+        channels = np.moveaxis(np.asarray(frames[1]), -1, 0)
+    else:
+        Image.fromarray(colours).save(path)
+    with pytest.raises(ValueError, match=r"unequal .*stemlib\.read\(path, channel='red'\)"):
+        read(path, select=select)
+    for channel, expected in zip(("red", "green", "blue"), channels, strict=True):
+        assert np.array_equal(read(path, select=select, channel=channel).image, expected)
+    with pytest.raises(ValueError, match=r"channel='grey' is not known; one of 'red', 'green', 'blue'"):
+        read(path, select=select, channel="grey")
+    np.save(tmp_path / "grey.npy", channels[0])
+    with pytest.raises(ValueError, match=r"grey\.npy' has no colours; leave channel out"):
+        read(tmp_path / "grey.npy", channel="red")
+
+
 def test_reads_a_compressed_colour_tif_whole(tmp_path):
     pytest.importorskip("imagecodecs")
     grey = np.arange(40 * 60, dtype=np.uint8).reshape(40, 60)
