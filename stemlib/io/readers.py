@@ -2,6 +2,8 @@
 
 import importlib
 import math
+import re
+import unicodedata
 import warnings
 import zipfile
 from dataclasses import dataclass, field
@@ -20,9 +22,9 @@ CHANNELS = ("red", "green", "blue")
 # purpose: a scale in them says nothing about the size of a pixel on the specimen.
 _UNITS_NM = {
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1.0),
-    **dict.fromkeys(("å", "\\u00c5", "a", "ang", "angstrom", "angstroms", "ångström"), 0.1),
+    **dict.fromkeys(("å", "a", "ang", "angstrom", "angstroms", "ångström"), 0.1),
     **dict.fromkeys(("pm", "picometer", "picometers", "picometre", "picometres"), 1e-3),
-    **dict.fromkeys(("µm", "um", "\\u00b5m", "micron", "microns"), 1e3),
+    **dict.fromkeys(("\u03bcm", "um", "micron", "microns"), 1e3),
     **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), 1e3),
     **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e6),
     **dict.fromkeys(("m", "meter", "metre"), 1e9),
@@ -68,10 +70,7 @@ def pixel_size_nm(scales, units, where):
     """Pixel size in nm from the scale and the unit of the two image axes, or None where they do not tell."""
     sizes = []
     for scale, unit in zip(scales, units, strict=True):
-        # Berkeley's EMD writes [n_m].
-        name = str(unit).strip(" []").replace("_", "").lower().replace("μ", "µ").replace("\u212b", "å")
-        # Units are written in any case, but these would be taken for milli and metre.
-        factor = None if str(unit).strip() in ("Mm", "M") else _UNITS_NM.get(name)
+        factor = _in_nm(unit)
         size = abs(float(scale)) * factor if factor and scale is not None else math.nan
         if not (math.isfinite(size) and size > 0):
             return None
@@ -91,6 +90,15 @@ def pixel_size_nm(scales, units, where):
             stacklevel=4,
         )
     return size
+
+
+def _in_nm(unit):
+    """Length in nm of a unit, however it is written; None where it is none."""
+    # ImageJ escapes what is not ASCII, Berkeley's EMD writes [n_m], and micro and Ångström have two signs each.
+    name = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), str(unit))
+    name = unicodedata.normalize("NFKC", name.strip(" []").replace("_", ""))
+    # Units are written in any case, but these would be taken for milli and metre.
+    return None if name in ("Mm", "M") else _UNITS_NM.get(name.lower())
 
 
 def data_sets(path):
@@ -271,6 +279,11 @@ def _read_microscope_file(path):
         except Exception as error:  # several formats share a suffix: the next reader may know it
             problems.append(f"{plugin['name']}: {str(error) or type(error).__name__}")
         else:
+            if not dictionaries and suffix == "emi":
+                raise _UnreadableError(
+                    f"holds no pixels, they are in {path.stem}_1.ser, {path.stem}_2.ser, ...; copy these "
+                    "into its folder, or read one of them"
+                )
             return _images_among(dictionaries, path)
     raise _UnreadableError(
         f"cannot be read ({'; '.join(problems)}); is the file complete, and is {path.suffix!r} the right suffix?"

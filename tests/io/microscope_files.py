@@ -80,6 +80,18 @@ def write_velox(path, images, *, pixel_size_m, detectors, voltage=2e5):
             group["Metadata"] = np.frombuffer(json.dumps(said).encode() + bytes(64), np.uint8)[:, None]
 
 
+def write_berkeley(path, image, *, scale, unit):
+    """Write an image (H, W) as the emd of Berkeley: x before y, and the axes are lists of coordinates."""
+    with h5py.File(path, "w") as file:
+        file.attrs["version_major"], file.attrs["version_minor"] = 0, 2
+        group = file.create_group("data/drawn")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = image.T
+        for number, (name, length) in enumerate(zip("xy", image.T.shape, strict=True), 1):
+            axis = group.create_dataset(f"dim{number}", data=scale * np.arange(length))
+            axis.attrs["name"], axis.attrs["units"] = name, unit
+
+
 def write_mrc(path, image, *, pixel_size_angstrom):
     """Write an image (H, W) of float32 as mrc of 2014."""
     height, width = image.shape

@@ -1,6 +1,7 @@
 """Microscopes' files, as other programs write them: pixels, pixel size, metadata, and what a damaged file gives."""
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 
@@ -86,8 +87,40 @@ def test_units_of_imagej_tifs_become_nm_or_none(tmp_path, grey, unit, scale, nm)
     assert found.pixel_size_nm == (None if nm is None else pytest.approx(nm))
 
 
-def test_berkeley_writes_its_units_with_a_line_below():
-    assert readers.pixel_size_nm([0.02, 0.02], ["n_m", "[n_m]"], "a.emd") == pytest.approx(0.02)
+# As units are written: two signs of micro, three of Ångström, ImageJ's escapes, Berkeley's lines below.
+UNITS = {
+    **dict.fromkeys(("nm", "n_m", "[n_m]"), 1.0),
+    **dict.fromkeys(("pm", "[p_m]"), 1e-3),
+    **dict.fromkeys(("\u00c5", "\u212b", "A\u030a", "A", "Angstrom", "\\u00C5", "\\u212B"), 0.1),
+    **dict.fromkeys(("um", "\u00b5m", "\u03bcm", "\\u00B5m", "\\u03BCm", "[\u00b5_m]"), 1e3),
+    **dict.fromkeys(("1/nm", "nm\u207b\u00b9", "\\u00B5", "px", "Mm"), None),
+}
+
+
+@pytest.mark.parametrize("suffix", ["dm3", "hspy", "emd", "tif"])
+@pytest.mark.parametrize(("unit", "nm"), UNITS.items(), ids=ascii)
+def test_a_unit_means_the_same_in_every_format(tmp_path, grey, suffix, unit, nm):
+    path, scale = tmp_path / f"a.{suffix}", 0.05 / (nm or 1.0)
+    if suffix == "tif":
+        escaped = re.sub(r"[^ -~]", lambda sign: f"\\u{ord(sign[0]):04X}", unit)
+        tifffile.imwrite(
+            path, grey, imagej=True, resolution=(1 / scale, 1 / scale), metadata={"unit": escaped}
+        )
+    elif suffix == "emd":
+        files.write_berkeley(path, grey, scale=scale, unit=unit)
+    else:
+        write(path, grey, unit, scale)
+    found = read(path)
+    assert np.array_equal(found.image, grey)
+    assert found.pixel_size_nm == (None if nm is None else pytest.approx(0.05))
+
+
+def test_an_emi_file_without_its_ser_says_so(tmp_path, grey):
+    (tmp_path / "a.emi").write_bytes(b"JLKJLKJ" * 100)
+    with pytest.raises(ValueError, match=r"a\.emi' holds no pixels, they are in a_1\.ser.*copy these"):
+        read(tmp_path / "a.emi")
+    files.write_ser(tmp_path / "a_1.ser", [grey], pixel_size_m=5e-11)
+    assert np.array_equal(read(tmp_path / "a_1.ser").image, grey)
 
 
 def test_an_mrc_file_with_an_empty_cell_has_no_scale(tmp_path, grey):
