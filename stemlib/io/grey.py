@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-# Widest list of positions: y, x and two more, as a height and a width. No detector is that narrow.
+# Widest list of positions: y, x and two more, as a height and a width. No image is that narrow.
 LIST_WIDTH = 4
 _COLOUR_NOISE = 8  # levels of 8 bits by which the channels of a grey image may differ after JPEG compression
 

@@ -74,8 +74,8 @@ def read(path, *, select=None, channel=None):
     ----------
     path : str or pathlib.Path
         A picture (png, jpg, ...; 16-bit colour is read as 8-bit), tif, npy, npz (the array called ``image``,
-        or the only image in it), or any format of RosettaSciIO, HyperSpy's readers (dm3, dm4, emd, hspy,
-        mrc, ser, ...).
+        or the only image in it), mat, plain h5 or hdf5 (the only image in it), txt, csv or tsv (a row of numbers a
+        line), or any format of RosettaSciIO, HyperSpy's readers (dm3, dm4, emd, hspy, mrc, ser, ...).
     select : int or str, optional
         Which image, where the file holds several: its number, counted over all data sets and the frames of
         stacks in the order of the error message, or the name of a data set that holds one image.

@@ -5,17 +5,20 @@ import math
 import re
 import unicodedata
 import warnings
-import zipfile
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from stemlib.io.arrays import UnreadableError, read_hdf5, read_mat, read_npy, read_npz, read_text
 from stemlib.io.grey import LIST_WIDTH
 from stemlib.io.metadata import completed
 
 # Suffixes that Pillow reads; none of them carries a pixel size that a microscope wrote.
 PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".gif", ".pgm", ".ppm", ".pbm", ".webp"}
 
+_ARRAYS = {".npy": read_npy, **dict.fromkeys((".txt", ".csv", ".tsv"), read_text)}
+_ARCHIVES = {".npz": read_npz, ".mat": read_mat}
+_HDF5 = {"h5", "hdf5"}
 CHANNELS = ("red", "green", "blue")
 
 # Lengths in nm. Reciprocal and angular units, and the centimetres and inches of printing, are left out on
@@ -123,12 +126,14 @@ def data_sets(path):
     try:
         if suffix in PICTURES:
             return _read_picture(path)
-        if suffix in (".npy", ".npz"):
-            return _read_numpy(path)
+        if suffix in _ARRAYS:
+            return [_checked(path.name, _ARRAYS[suffix](path))]
+        if suffix in _ARCHIVES:
+            return _archived(_ARCHIVES[suffix](path))
         if suffix in (".tif", ".tiff"):
             return _read_tiff(path)
         return _read_microscope_file(path)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         raise ValueError(f"path: {str(path)!r} {error}") from error
     except MemoryError:
         raise
@@ -167,7 +172,13 @@ def choose(found, select, path):
 
 def chosen_channel(data_set, index, channel, path):
     """Image at a flat index: all that is there, or the one channel of a coloured image that is asked for."""
-    image = data_set.image(index)
+    try:
+        image = data_set.image(index)
+    except OSError as error:  # of HDF5, which is read only now
+        raise ValueError(
+            f"path: {str(path)!r} cannot be read ({error}); is the file complete? If its compression is not HDF5's "
+            "own, import hdf5plugin before"
+        ) from error
     if channel is None:
         return image
     if channel not in CHANNELS:
@@ -189,10 +200,6 @@ def _listing(found):
     return ", ".join(parts)
 
 
-class _UnreadableError(Exception):
-    """What is wrong with a file, as the second half of a sentence that begins with its name."""
-
-
 def _read_picture(path):
     from PIL import Image, ImageSequence
 
@@ -209,34 +216,25 @@ def _plain(frame):
     return frame.convert("L" if frame.mode in ("1", "LA", "La") else "RGB")
 
 
-def _read_numpy(path):
-    if path.suffix.lower() == ".npy":
-        return [_checked(path.name, np.load(path, allow_pickle=False))]
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except (zipfile.BadZipFile, ValueError) as error:
-        raise _UnreadableError("is not a whole .npz archive; save it anew with numpy.savez") from error
-    with archive:
-        arrays = {name: archive[name] for name in archive.files}
-    # An array called "image" is meant to be read; the tables of positions beside it are not.
-    if "image" in arrays:
-        return [_checked("image", arrays["image"])]
+def _archived(arrays):
+    """The arrays among several that can be images; one that is alone is taken, whatever it is: its error says more."""
     found = [
-        _checked(n, a)
-        for n, a in arrays.items()
-        if a.ndim >= 2 and a.shape[-1] > LIST_WIDTH and a.dtype.kind in "buif"
+        _checked(name, array)
+        for name, array in arrays.items()
+        if len(arrays) == 1
+        or (len(array.shape) >= 2 and min(array.shape[-2:]) > LIST_WIDTH and array.dtype.kind in "buif")
     ]
     if not found:
-        held = ", ".join(f"{n} {a.shape} {a.dtype}" for n, a in arrays.items()) or "nothing"
-        raise _UnreadableError(
-            f"holds no image, a 2-D array of real numbers wider than {LIST_WIDTH}, but {held}"
+        held = ", ".join(f"{name} {a.shape} {a.dtype}" for name, a in arrays.items()) or "nothing"
+        raise UnreadableError(
+            f"holds no image, a 2-D array of real numbers more than {LIST_WIDTH} on a side, but {held}"
         )
     return found
 
 
 def _checked(name, array):
-    """Make a data set of an array from NumPy's formats, whose last axis may hold colours."""
-    return DataSet(name, array, None, {"colour": array.ndim == 3 and array.shape[-1] in (3, 4)})
+    """Make a data set of an array from a file of arrays, whose last axis may hold colours."""
+    return DataSet(name, array, None, {"colour": len(array.shape) == 3 and array.shape[-1] in (3, 4)})
 
 
 def _read_tiff(path):
@@ -261,11 +259,13 @@ def _read_microscope_file(path):
     from rsciio import IO_PLUGINS
 
     suffix = path.suffix[1:].lower()
-    plugins = [p for p in IO_PLUGINS if suffix in {e.lower() for e in p["file_extensions"]}]
+    # HyperSpy's own files may be called .h5 too, which RosettaSciIO does not expect.
+    suffixes = _HDF5 if suffix in _HDF5 else {suffix}
+    plugins = [p for p in IO_PLUGINS if suffixes & {e.lower() for e in p["file_extensions"]}]
     if not plugins:
-        raise _UnreadableError(
+        raise UnreadableError(
             f"has the suffix {path.suffix!r}, which no reader knows; give a file that RosettaSciIO reads "
-            "(dm3, dm4, emd, hspy, mrc, ser, tif, ...), a picture, .npy or .npz"
+            "(dm3, dm4, emd, hspy, mrc, ser, tif, ...), a picture, .npy, .npz, .mat, .h5, .txt or .csv"
         )
     problems = []
     for plugin in plugins:
@@ -280,12 +280,14 @@ def _read_microscope_file(path):
             problems.append(f"{plugin['name']}: {str(error) or type(error).__name__}")
         else:
             if not dictionaries and suffix == "emi":
-                raise _UnreadableError(
+                raise UnreadableError(
                     f"holds no pixels, they are in {path.stem}_1.ser, {path.stem}_2.ser, ...; copy these "
                     "into its folder, or read one of them"
                 )
             return _images_among(dictionaries, path)
-    raise _UnreadableError(
+    if suffix in _HDF5:
+        return _archived(read_hdf5(path))
+    raise UnreadableError(
         f"cannot be read ({'; '.join(problems)}); is the file complete, and is {path.suffix!r} the right suffix?"
     )
 
@@ -314,7 +316,7 @@ def _images_among(dictionaries, path):
         }
         found.append(DataSet(title, data, pixel_size_nm(scales, units, path), metadata))
     if not found:
-        raise _UnreadableError(f"holds no image but {', '.join(others) or 'nothing'}")
+        raise UnreadableError(f"holds no image but {', '.join(others) or 'nothing'}")
     return found
 
 

@@ -232,8 +232,11 @@ def test_a_spectrum_and_a_folder_are_no_images(tmp_path):
     with pytest.raises(ValueError, match="is a folder"):
         read(tmp_path)
     np.savez(tmp_path / "points.npz", xy=np.zeros((5, 2)))
+    with pytest.raises(ValueError, match=r"points\.npz'.*looks like a list of positions"):
+        read(tmp_path / "points.npz")
+    np.savez(tmp_path / "points.npz", xy=np.zeros((5, 2)), names=np.array(["a", "b"]))
     with pytest.raises(
-        ValueError, match=r"no image, a 2-D array of real numbers wider than 4, but xy \(5, 2\)"
+        ValueError, match=r"no image, a 2-D array of real numbers more than 4 on a side, but xy \(5, 2\)"
     ):
         read(tmp_path / "points.npz")
 
