@@ -267,6 +267,8 @@ def _read_microscope_file(path):
             f"has the suffix {path.suffix!r}, which no reader knows; give a file that RosettaSciIO reads "
             "(dm3, dm4, emd, hspy, mrc, ser, tif, ...), a picture, .npy, .npz, .mat, .h5, .txt or .csv"
         )
+    if suffix == "mrc":
+        _check_mrc(path)
     problems = []
     for plugin in plugins:
         try:
@@ -290,6 +292,17 @@ def _read_microscope_file(path):
     raise UnreadableError(
         f"cannot be read ({'; '.join(problems)}); is the file complete, and is {path.suffix!r} the right suffix?"
     )
+
+
+def _check_mrc(path):
+    """Raise an error where the header says more than the file can hold: RosettaSciIO would plan chunks for ever."""
+    sizes = np.fromfile(path, "<i4", 3).tolist()
+    # A pixel has half a byte at least.
+    if min(sizes, default=1) < 1 or math.prod(sizes) > 2 * path.stat().st_size:
+        raise UnreadableError(
+            f"cannot be read (its header says {' x '.join(map(str, sizes))} px, which is not what it holds); "
+            "is the file complete?"
+        )
 
 
 def _images_among(dictionaries, path):

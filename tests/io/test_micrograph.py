@@ -207,7 +207,7 @@ def test_a_truncated_file_is_an_error_not_half_an_image(tmp_path, grey, suffix):
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
-    (tmp_path / "a.mrc").write_bytes(b"x" * 2000)
+    (tmp_path / "a.mrc").write_bytes(b"\1\0\0\0" * 500)
     monkeypatch.setitem(sys.modules, "rsciio.mrc", None)  # importing it now raises ImportError
     monkeypatch.setitem(sys.modules, "rsciio.mrcz", None)
     with pytest.raises(ValueError, match=r"rsciio\.mrc is missing.*pip install 'rosettasciio\[all\]'"):

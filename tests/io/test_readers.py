@@ -130,6 +130,20 @@ def test_an_mrc_file_with_an_empty_cell_has_no_scale(tmp_path, grey):
     assert np.array_equal(found.image, grey)
 
 
+@pytest.mark.parametrize("place", [3, 7, 11])
+@pytest.mark.parametrize("byte", [0x7F, 0xFF])
+def test_an_mrc_file_that_says_to_hold_what_it_cannot_is_an_error_at_once(tmp_path, grey, place, byte):
+    # RosettaSciIO alone never came back from byte 11.
+    files.write_mrc(tmp_path / "a.mrc", grey.astype(np.float32), pixel_size_angstrom=0.5)
+    content = bytearray((tmp_path / "a.mrc").read_bytes())
+    content[place] = byte
+    (tmp_path / "a.mrc").write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"a\.mrc' cannot be read \(its header says .* px.*is the file complete"
+    ):
+        read(tmp_path / "a.mrc")
+
+
 @pytest.mark.parametrize("nm", [5e-4, 2e3])
 def test_a_scale_at_which_no_microscope_sees_warns(tmp_path, grey, nm):
     with pytest.warns(UserWarning, match="hardly the size of a pixel"):
