@@ -22,6 +22,7 @@ import harness
 import numpy as np
 
 import stemlib
+from stemlib.io.files import write_atomically
 from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 CRYSTALS = ("square", "hexagonal", "honeycomb", "graphene", "kagome", "perovskite", "1T'")
@@ -37,6 +38,8 @@ MODULES = (
     "stemlib.io.metadata",
 )
 FACTORS = (0.7, 1.4)
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "validation.md"
+START, END = "<!-- cells -->", "<!-- end of cells -->"
 TOLERANCE = 0.06  # of the true cell; those of real images were read off by eye
 
 
@@ -207,6 +210,38 @@ def sensitivity(cases):
     return {"cases": len(cases), "right": sum(k in ("right", "given") for k in usual), "numbers": table}
 
 
+def markdown(result):
+    """Return the tables of docs/validation.md."""
+    lines = ["| simulated crystals | right | refused | wrong |", "| --- | --- | --- | --- |"]
+    for name, counts in result["simulated"].items():
+        lines.append(f"| {name} | {counts['right']} | {counts['refused']} | {counts['wrong']} |")
+    if "field images" in result:
+        lines += ["", "| image | outcome | a, b (px) | angle (°) |", "| --- | --- | --- | --- |"]
+        for row in result["field images"]:
+            if row["outcome"] == "refused":
+                lines.append(f"| {row['image']} | refused: {row['words'].replace('|', '/')} | | |")
+            else:
+                words = {"given": "a cell; the true one is not known"}.get(row["outcome"], row["outcome"])
+                a, b = (
+                    f"{v:.2f} ± {e:.2f}"
+                    for v, e in zip(row["lengths_px"], row["length_errors_px"], strict=True)
+                )
+                lines.append(f"| {row['image']} | {words} | {a}, {b} | {row['angle_deg']} |")
+        counts = result["graphene at low dose"]
+        lines += [
+            "",
+            f"Of {sum(counts.values())} frames of silicon in graphene at low dose, {counts['right']} have a hexagonal "
+            f"cell, {counts['wrong']} another one, and {counts['refused']} are refused.",
+        ]
+    return "\n".join(lines)
+
+
+def fill(page, text):
+    """Replace what stands between the marks of a page."""
+    before, rest = page.read_text(encoding="utf-8").split(START)
+    write_atomically(page, f"{before}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+
+
 def main():
     """Measure, and write `cells.json` and `sensitivity.json`."""
     options = harness.parser(__file__, __doc__)
@@ -235,6 +270,8 @@ def main():
             with contextlib.suppress(ValueError):
                 cases.append((stemlib.read(path).image, cell))
     harness.write(chosen.output, result)
+    if data:
+        fill(PAGE, markdown(result))
     numbers = {"environment": harness.environment(), **sensitivity(cases)}
     harness.write(chosen.output.with_name("sensitivity.json"), numbers)
 
