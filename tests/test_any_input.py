@@ -56,6 +56,25 @@ def test_every_form_of_an_image_gives_the_same(finder, tmp_path):
             assert np.allclose(values, expected[key], rtol=1e-6, equal_nan=True), form
 
 
+@pytest.mark.parametrize("finder", [name for name in FINDERS if name != "find_lattice"])
+def test_positions_in_nm_are_the_signals_own_coordinates(finder):
+    signal = hs.signals.Signal2D(drawn(finder))
+    for axis, offset in zip(signal.axes_manager.signal_axes, (-20.0, 30.0), strict=True):
+        axis.scale, axis.units, axis.offset = 0.2, "Å", offset
+    table = getattr(stemlib, finder)(signal).table
+    assert len(table)
+    for name, offset in (
+        ("y", 3.0),
+        ("x", -2.0),
+        ("top", 3.0),
+        ("right", -2.0),
+        ("major", 0.0),
+        ("offset", 0.0),
+    ):
+        if name in table:
+            np.testing.assert_allclose(table[f"{name}_nm"], offset + 0.02 * table[name])
+
+
 @pytest.mark.parametrize("finder", FINDERS)
 def test_what_is_no_image_is_named_by_every_finder(finder, tmp_path):
     find = getattr(stemlib, finder)

@@ -170,7 +170,7 @@ def find_columns(
             stacklevel=2,
         )
     return Columns(
-        with_nanometres(table, micrograph.pixel_size_nm),
+        with_nanometres(table, micrograph.pixel_size_nm, micrograph.origin_nm),
         _enlarged(probabilities, factor, mask),
         float(spacing),
         sigma,
@@ -215,7 +215,7 @@ def _enlarged(probabilities, factor, mask):
 def _none_found(micrograph):
     table = pd.DataFrame(columns=_COLUMNS, dtype=float)
     return Columns(
-        with_nanometres(table, micrograph.pixel_size_nm),
+        with_nanometres(table, micrograph.pixel_size_nm, micrograph.origin_nm),
         np.zeros(micrograph.image.shape, np.float32),
         None,
         None,

@@ -199,8 +199,8 @@ def find_defects(
         unusual = segments.log_p <= np.log(allowed / max(len(segments.log_p), 1))
     found = number_chains(join_parts(flagged, segments, unusual, columns.spacing), columns.spacing)
     return Defects(
-        with_nanometres(found, micrograph.pixel_size_nm),
-        with_nanometres(_scored(table, places, segments), micrograph.pixel_size_nm),
+        with_nanometres(found, micrograph.pixel_size_nm, micrograph.origin_nm),
+        with_nanometres(_scored(table, places, segments), micrograph.pixel_size_nm, micrograph.origin_nm),
         _segment_table(segments),
         lattice,
         n_places + len(unusual),

@@ -116,7 +116,8 @@ def find_domains(
     window = float(2 * np.sqrt(2 * np.log(2)) * segments.waves.sigma * factor)
     crystals = [crystal.enlarged(factor) for crystal in crystals]
     working = (competition, division.labels)
-    return Domains(labels, lines, pairs, crystals, phases, window, working, micrograph.pixel_size_nm)
+    scale = (micrograph.pixel_size_nm, micrograph.origin_nm)
+    return Domains(labels, lines, pairs, crystals, phases, window, working, *scale)
 
 
 def _check_choice(value, name, choices):

@@ -38,6 +38,8 @@ class Domains:
     working : tuple
         What `misfit` is measured on: the crystals of the image without background, and its labels.
     pixel_size_nm : float or None
+    origin_nm : tuple of float
+        Coordinates (y, x) in nm of the centre of pixel (0, 0), as in `stemlib.Micrograph`.
     """
 
     labels: np.ndarray
@@ -48,6 +50,7 @@ class Domains:
     window: float
     working: tuple
     pixel_size_nm: float | None
+    origin_nm: tuple[float, float] = (0.0, 0.0)
 
     @property
     def n_domains(self):
@@ -75,7 +78,7 @@ class Domains:
                 | {"angle_deg": crystal.angle_deg, "orientation_deg": crystal.orientation_deg}
                 | {"n_reflections": len(crystal.vectors), "phase": phase}
             )
-        return with_nanometres(pd.DataFrame(rows), self.pixel_size_nm)
+        return with_nanometres(pd.DataFrame(rows), self.pixel_size_nm, self.origin_nm)
 
     @functools.cached_property
     def misfit(self):

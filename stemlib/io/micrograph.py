@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -37,13 +37,16 @@ class Micrograph:
         Side of a pixel in nm, None where it is unknown.
     metadata : dict
         What the file told, in the layout that `read` describes.
+    origin_nm : tuple of float
+        Coordinates (y, x) in nm of the centre of pixel (0, 0), from which positions in nm are counted.
 
     Raises
     ------
     TypeError
         If `image` does not hold real numbers.
     ValueError
-        If `image` is empty, not 2-D, coloured, not finite or a list of positions, or `pixel_size_nm` is not positive.
+        If `image` is empty, not 2-D, coloured, not finite or a list of positions, `pixel_size_nm` is not positive,
+        or `origin_nm` is no pair of finite numbers.
 
     Examples
     --------
@@ -55,12 +58,17 @@ class Micrograph:
     image: np.ndarray
     pixel_size_nm: float | None = None
     metadata: dict = field(default_factory=dict)
+    origin_nm: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self):
         object.__setattr__(self, "image", as_grey(self.image))
         if self.pixel_size_nm is not None:
             size = check_positive(self.pixel_size_nm, "pixel_size_nm", remedy="; None where it is unknown")
             object.__setattr__(self, "pixel_size_nm", size)
+        if np.shape(self.origin_nm) != (2,) or not np.isfinite(self.origin_nm).all():
+            raise ValueError(
+                f"origin_nm={self.origin_nm!r} must be two numbers, y and x of pixel (0, 0) in nm"
+            )
 
     def __repr__(self):
         size = "pixel size unknown" if self.pixel_size_nm is None else f"{self.pixel_size_nm:g} nm per px"
@@ -86,9 +94,10 @@ def read(path, *, select=None, channel=None):
     -------
     Micrograph
         ``image`` float32 (H, W); ``pixel_size_nm`` None where the file has none, or one in reciprocal or
-        undefined units. ``metadata`` holds ``path``, ``name`` (of the data set), ``instrument``, ``voltage_kv``
-        and ``detector`` (None where the file does not say), ``file`` (a dict in the layout of HyperSpy's
-        metadata: ``General``, ``Acquisition_instrument``, ...) and ``original`` (the format's own tree, raw).
+        undefined units; ``origin_nm`` from the offsets of its axes. ``metadata`` holds ``path``, ``name`` (of the
+        data set), ``instrument``, ``voltage_kv`` and ``detector`` (None where the file does not say), ``file`` (a dict
+        in the layout of HyperSpy's metadata: ``General``, ``Acquisition_instrument``, ...) and ``original`` (the
+        format's own tree, raw).
 
     Raises
     ------
@@ -126,7 +135,7 @@ def read(path, *, select=None, channel=None):
     metadata = {"path": str(path), **described(data_set.name, tree, original)}
     image = readers.chosen_channel(data_set, index, channel, path)
     try:
-        return Micrograph(image, data_set.pixel_size_nm, metadata)
+        return Micrograph(image, data_set.pixel_size_nm, metadata, data_set.origin_nm)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{str(path)!r}: {error}") from error
 
@@ -140,7 +149,8 @@ def as_micrograph(image, *, pixel_size_nm=None):
         A file, an array (H, W) of any real dtype or (H, W, 3 or 4) with equal colour channels, or a signal
         without navigation axes.
     pixel_size_nm : float, optional
-        Side of a pixel in nm; wins over what `image` says itself.
+        Side of a pixel in nm; wins over what `image` says itself. If it differs from that, the offset of the
+        image's axes is not believed either: positions in nm count from the centre of pixel (0, 0).
 
     Returns
     -------
@@ -161,12 +171,16 @@ def as_micrograph(image, *, pixel_size_nm=None):
     if isinstance(image, str | os.PathLike):
         image = read(image)
     if isinstance(image, Micrograph):
-        found, own_size, metadata = image.image, image.pixel_size_nm, image.metadata
+        found, size, metadata, origin = image.image, image.pixel_size_nm, image.metadata, image.origin_nm
     elif _is_signal(image):
-        found, own_size, metadata = _from_signal(image)
+        found, size, metadata, origin = _from_signal(image)
     else:
-        found, own_size, metadata = image, None, {}
-    return Micrograph(found, own_size if pixel_size_nm is None else pixel_size_nm, metadata)
+        found, size, metadata, origin = image, None, {}, (0.0, 0.0)
+    if pixel_size_nm is not None:
+        own, size = size, check_positive(pixel_size_nm, "pixel_size_nm", remedy="; None where it is unknown")
+        # Files keep it in 32 bits, so that what a person writes for the same differs in the seventh digit.
+        origin = origin if own is not None and math.isclose(size, own, rel_tol=1e-6) else (0.0, 0.0)
+    return Micrograph(found, size, metadata, origin)
 
 
 def check_mask(mask, shape):
@@ -251,7 +265,7 @@ def masked_micrograph(image, mask, *, pixel_size_nm=None):
     image, mask = micrograph.image, check_mask(mask, micrograph.image.shape)
     # Hot pixels must not reach into what is filled, nor what is filled decide which pixels are hot.
     image = _filled(_without_hot_pixels(_filled(image, mask), image[mask]), mask)
-    return Micrograph(image, micrograph.pixel_size_nm, micrograph.metadata), mask
+    return replace(micrograph, image=image), mask
 
 
 def _without_hot_pixels(image, visible):
@@ -325,7 +339,7 @@ def _is_signal(image):
 
 
 def _from_signal(signal):
-    from stemlib.io.readers import pixel_size_nm
+    from stemlib.io.readers import origin_nm, pixel_size_nm
 
     axes = signal.axes_manager
     if axes.signal_dimension != 2 or axes.navigation_size > 1:
@@ -333,12 +347,14 @@ def _from_signal(signal):
             f"image is the signal {signal!r}; it must have two signal axes and no navigation axes: "
             "take one image of a stack with .inav[NUMBER], or turn a map with .transpose()"
         )
-    # HyperSpy lists (x, y); scales are equal or unknown, so the order does not matter.
-    size = pixel_size_nm([a.scale for a in axes.signal_axes], [a.units for a in axes.signal_axes], "image")
+    # HyperSpy lists (x, y).
+    pair = axes.signal_axes[::-1]
+    scales, units = [a.scale for a in pair], [a.units for a in pair]
+    size, origin = pixel_size_nm(scales, units, "image"), origin_nm([a.offset for a in pair], scales, units)
     data = np.asarray(signal.data)
     # A stack of one image is an image.
     data = data[(0,) * axes.navigation_dimension]
     if data.dtype.names is not None:
         data = np.stack([data[c] for c in "RGB" if c in data.dtype.names], axis=-1)
     trees = signal.metadata.as_dictionary(), signal.original_metadata.as_dictionary()
-    return data, size, described(signal.metadata.General.title, *trees)
+    return data, size, described(signal.metadata.General.title, *trees), origin

@@ -44,6 +44,7 @@ class DataSet:
     data: object
     pixel_size_nm: float | None = None
     metadata: dict = field(default_factory=dict)
+    origin_nm: tuple[float, float] = (0.0, 0.0)
 
     @property
     def stack_shape(self):
@@ -93,6 +94,15 @@ def pixel_size_nm(scales, units, where):
             stacklevel=4,
         )
     return size
+
+
+def origin_nm(offsets, scales, units):
+    """Coordinates (y, x) in nm of the first pixel's centre; zero where the axes do not tell them, or run backwards."""
+    lengths = [
+        float(offset or 0) * (_in_nm(unit) or math.nan) if scale and scale > 0 else math.nan
+        for offset, scale, unit in zip(offsets, scales, units, strict=True)
+    ]
+    return tuple(lengths) if all(map(math.isfinite, lengths)) else (0.0, 0.0)
 
 
 def _in_nm(unit):
@@ -316,8 +326,10 @@ def _images_among(dictionaries, path):
             others.append(f"{title} {tuple(data.shape)}")
             continue
         pair = signal[-2:] if len(signal) >= 2 else [0, 1]
-        scales = [axes[i].get("scale") if len(axes) > i else None for i in pair]
-        units = [axes[i].get("units") if len(axes) > i else None for i in pair]
+        scales, units, offsets = (
+            [axes[i].get(key) if len(axes) > i else None for i in pair]
+            for key in ("scale", "units", "offset")
+        )
         scales, units = _corrected(scales, units, entry.get("original_metadata") or {})
         if colour:
             data = np.asarray(data)
@@ -327,7 +339,8 @@ def _images_among(dictionaries, path):
             "file": completed(entry),
             "original": entry.get("original_metadata") or {},
         }
-        found.append(DataSet(title, data, pixel_size_nm(scales, units, path), metadata))
+        origin = origin_nm(offsets, scales, units)
+        found.append(DataSet(title, data, pixel_size_nm(scales, units, path), metadata, origin))
     if not found:
         raise UnreadableError(f"holds no image but {', '.join(others) or 'nothing'}")
     return found

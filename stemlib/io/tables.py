@@ -3,10 +3,11 @@
 from stemlib.io.files import write_atomically
 
 _LENGTHS = ["y", "x", "major", "minor", "top", "left", "bottom", "right", "a", "b", "offset"]
+_POSITIONS = {"y": 0, "top": 0, "bottom": 0, "x": 1, "left": 1, "right": 1}  # all else are distances
 _UNITS = {"nm": "nm", "nm2": "nm²", "deg": "deg"}
 
 
-def with_nanometres(table, pixel_size_nm):
+def with_nanometres(table, pixel_size_nm, origin_nm=(0.0, 0.0)):
     """Return the table with the lengths again in nm (``major_nm``, ...) and the area in nm², where the scale is known.
 
     Parameters
@@ -14,6 +15,8 @@ def with_nanometres(table, pixel_size_nm):
     table : pandas.DataFrame
         Lengths in px, an ``area`` in px².
     pixel_size_nm : float or None
+    origin_nm : tuple of float
+        Coordinates (y, x) in nm of the centre of pixel (0, 0), for positions and the edges of boxes.
 
     Returns
     -------
@@ -28,6 +31,8 @@ def with_nanometres(table, pixel_size_nm):
     if pixel_size_nm is None:
         return table
     lengths = {f"{name}_nm": table[name] * pixel_size_nm for name in _LENGTHS if name in table}
+    for name in _POSITIONS.keys() & table.keys():
+        lengths[f"{name}_nm"] += origin_nm[_POSITIONS[name]]
     if "area" in table:
         lengths["area_nm2"] = table["area"] * pixel_size_nm**2
     return table.assign(**lengths)

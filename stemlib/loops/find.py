@@ -156,7 +156,7 @@ def find_loops(
     table = measuring.measure_loops(grey, loop_boxes[kept])
     table.insert(table.columns.get_loc("touches_edge"), "score", probability[kept])
     return Loops(
-        table=with_nanometres(table, micrograph.pixel_size_nm),
+        table=with_nanometres(table, micrograph.pixel_size_nm, micrograph.origin_nm),
         candidates=candidates.sort_values("probability", ascending=False, ignore_index=True),
         density=loop_density(
             len(table),

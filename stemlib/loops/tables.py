@@ -108,7 +108,11 @@ def imagej_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_imagej_csv(
-    path: str | Path, *, pixel_size_nm: float | None = None, shape: tuple[int, int] | None = None
+    path: str | Path,
+    *,
+    pixel_size_nm: float | None = None,
+    shape: tuple[int, int] | None = None,
+    origin_nm: tuple[float, float] = (0.0, 0.0),
 ) -> pd.DataFrame:
     """Read loops from an ImageJ results CSV, as `Loops.to_imagej_csv` wrote it or a person measured or corrected it.
 
@@ -120,6 +124,8 @@ def read_imagej_csv(
         For the lengths in nm.
     shape : tuple of int, optional
         Height and width of the image, px, to tell which loops it cuts off.
+    origin_nm : tuple of float
+        The image's own, as in `stemlib.Micrograph`, for positions in nm.
 
     Returns
     -------
@@ -176,4 +182,4 @@ def read_imagej_csv(
     if shape is not None:
         far = loops[["bottom", "right"]].to_numpy() >= np.array(shape) - 1.5
         loops["touches_edge"] = (loops[["top", "left"]].to_numpy() <= 0.5).any(axis=1) | far.any(axis=1)
-    return with_nanometres(loops, pixel_size_nm)
+    return with_nanometres(loops, pixel_size_nm, origin_nm)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from stemlib import read
 from stemlib.io import readers
-from stemlib.io.micrograph import as_micrograph
+from stemlib.io.micrograph import Micrograph, as_micrograph, masked_micrograph
 
 spec = importlib.util.spec_from_file_location(
     "microscope_files", Path(__file__).with_name("microscope_files.py")
@@ -225,6 +225,32 @@ def test_a_signal_tells_the_same_as_the_file_it_was_loaded_from(tmp_path, grey):
     for key in ("name", "instrument", "voltage_kv", "detector"):
         assert loaded.metadata[key] == own.metadata[key]
     assert own.metadata["detector"] == "BF"
+
+
+@pytest.mark.parametrize("suffix", ["hspy", "emd", "tif"])
+def test_axes_keep_their_offset(tmp_path, grey, suffix):
+    made = signal(grey, 500.0, "pm")
+    for axis, offset in zip(made.axes_manager.signal_axes, (-2000.0, 3000.0), strict=True):
+        axis.offset = offset
+    made.save(tmp_path / f"a.{suffix}")
+    loaded = hs.load(tmp_path / f"a.{suffix}")
+    own = {"pm": 1e-3, "nm": 1.0}[loaded.axes_manager.signal_axes[0].units]
+    expected = [own * axis.offset for axis in loaded.axes_manager.signal_axes[::-1]]
+    assert sorted(expected) == pytest.approx([-2.0, 3.0])
+    for given in (loaded, tmp_path / f"a.{suffix}"):
+        assert as_micrograph(given).origin_nm == pytest.approx(tuple(expected))
+        assert as_micrograph(given, pixel_size_nm=0.5).origin_nm == pytest.approx(tuple(expected))
+        assert as_micrograph(given, pixel_size_nm=0.6).origin_nm == (0.0, 0.0)
+        assert masked_micrograph(given, None)[0].origin_nm == pytest.approx(tuple(expected))
+
+
+def test_an_offset_means_nothing_without_a_unit_or_on_axes_that_run_backwards(grey):
+    for scale, unit in ((0.5, "px"), (-0.5, "nm")):
+        made = signal(grey, scale, unit)
+        made.axes_manager.signal_axes[0].offset = 7.0
+        assert as_micrograph(made).origin_nm == (0.0, 0.0)
+    with pytest.raises(ValueError, match=r"origin_nm=\(1.0,\) must be two numbers"):
+        Micrograph(grey, 0.5, {}, (1.0,))
 
 
 def test_a_signal_with_a_stack_of_one_is_an_image(grey):

@@ -18,6 +18,16 @@ def test_nanometres_stand_beside_pixels(table):
     assert list(with_nanometres(table, None)) == list(table)
 
 
+def test_the_origin_moves_positions_and_edges_but_no_lengths(table):
+    edges = {"x": 4.0, "top": 0.5, "bottom": 1.5, "left": 3.0, "right": 6.0}
+    moved = with_nanometres(table.assign(**edges), 0.2, (100.0, -7.0))
+    first = {name: moved[name][0] for name in moved if name.endswith(("_nm", "_nm2"))}
+    assert first == pytest.approx(
+        {"y_nm": 100.2, "top_nm": 100.1, "bottom_nm": 100.3, "x_nm": -6.2, "left_nm": -6.4, "right_nm": -5.8}
+        | {"major_nm": 2.4, "offset_nm": 0.1, "area_nm2": 3.0}
+    )
+
+
 def test_headers_carry_units_and_nothing_else_changes(table, tmp_path):
     table = table.assign(angle_deg=15.0, orientation_deg=1.0, score=0.5, n_areas=1, a=3.0)
     path = write_csv(with_nanometres(table, 0.2), tmp_path / "new" / "table.csv")
