@@ -5,7 +5,7 @@ Real images are those of STEMLIB_DATA; without them, only simulated ones are mea
 of the crystal, or with its superstructure), "wrong", or "refused". Every tuned number is set to 0.7 and to 1.4 times
 what it is (`benchmarks/sensitivity.json`) and the images measured again.
 
-    python benchmarks/cells.py
+    python benchmarks/cells.py [--sensitivity]
 """
 
 import ast
@@ -245,7 +245,10 @@ def fill(page, text):
 def main():
     """Measure, and write `cells.json` and `sensitivity.json`."""
     options = harness.parser(__file__, __doc__)
-    options.add_argument("--seeds", type=int, default=2, help="simulated scenes of each crystal")
+    options.add_argument("--seeds", type=int, default=1, help="simulated scenes of each crystal")
+    options.add_argument(
+        "--sensitivity", action="store_true", help="of every tuned number as well: many minutes"
+    )
     chosen = options.parse_args()
     warnings.simplefilter("ignore")
     data = os.environ.get("STEMLIB_DATA")
@@ -272,6 +275,8 @@ def main():
     harness.write(chosen.output, result)
     if data:
         fill(PAGE, markdown(result))
+    if not chosen.sensitivity:
+        return
     numbers = {"environment": harness.environment(), **sensitivity(cases)}
     harness.write(chosen.output.with_name("sensitivity.json"), numbers)
 

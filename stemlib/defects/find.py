@@ -172,7 +172,7 @@ def find_defects(
         raise ValueError(
             f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"
         )
-    lattice = _lattice_of(bright, scheme, descriptor, mask=mask, weights=weights, seed=seed, device=device)
+    lattice = _lattice_of(bright, scheme, descriptor, mask=mask, spacing=columns.spacing, seed=seed)
     allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
     table = columns.table[["y", "x", "probability", "intensity"]].assign(site=-1)
     places, n_places, flagged = None, 0, None

@@ -9,7 +9,7 @@ from stemlib.columns.network import ColumnNetwork
 from stemlib.columns.spacing import find_spacing
 from stemlib.fourier.geometric_phase import NoLatticeError, PhaseField
 from stemlib.fourier.unit_cell import cells_between, reduce_cell
-from stemlib.io.micrograph import masked_micrograph
+from stemlib.io.micrograph import check_positive, masked_micrograph
 from stemlib.lattice.refinement import NaturalImage, largest_grain
 from stemlib.lattice.superstructure import larger_cell
 
@@ -203,6 +203,7 @@ def find_lattice(
     pixel_size_nm=None,
     mask=None,
     dark_columns=False,
+    spacing=None,
     weights=None,
     seed=0,
     device="auto",
@@ -226,6 +227,8 @@ def find_lattice(
         True where to look.
     dark_columns : bool
         Whether columns are darker than what is between them.
+    spacing : float, optional
+        Distance of neighbouring columns, px. Found from the image by default.
     weights : str or pathlib.Path, optional
         Other weights of the network that finds the columns' distance, as `stemlib.find_columns` takes them.
     seed : int or numpy.random.Generator
@@ -260,7 +263,10 @@ def find_lattice(
         )
     if np.ptp(bright[mask]) == 0:
         raise ValueError("image is constant where mask is True, so nothing in it is periodic")
-    spacing = find_spacing(bright, ColumnNetwork.load(weights, device))
+    if spacing is not None:
+        spacing = check_positive(spacing, "spacing")
+    else:
+        spacing = find_spacing(bright, ColumnNetwork.load(weights, device))
     if spacing is None:
         raise ValueError("image shows no columns at any scale, so nothing that is periodic in two directions")
     natural = NaturalImage(bright, mask, spacing)
