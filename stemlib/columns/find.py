@@ -15,7 +15,8 @@ from stemlib.columns.network import ColumnNetwork, probability_map, standardised
 from stemlib.columns.peaks import find_peaks
 from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
 from stemlib.fourier.patterson import significant_cells
-from stemlib.io.micrograph import check_positive, masked_micrograph
+from stemlib.io.masking import masked_micrograph
+from stemlib.io.micrograph import check_positive
 from stemlib.io.tables import with_nanometres, write_csv
 
 # Images whose columns are this far apart are given to the network as they are.
@@ -162,8 +163,8 @@ def find_columns(
         return _none_found(micrograph)
     if len(table) > 1:
         spacing = nearest_distance([table[["y", "x"]].to_numpy()])
-    weights = (resample(mask.astype(np.float32), factor) > 0.5).astype(np.float32)
-    if next(significant_cells(small, weights, spacing_there), None) is None:
+    visible = (resample(mask.astype(np.float32), factor) > 0.5).astype(np.float32)
+    if next(significant_cells(small, visible, spacing_there), None) is None:
         warnings.warn(
             f"nothing in image repeats in two directions: its {len(table)} columns may be single atoms, or grains of "
             "noise; compare them with the image before you use them",

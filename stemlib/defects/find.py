@@ -14,7 +14,8 @@ from stemlib.defects.column_statistics import compare_sites
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
 from stemlib.defects.placement import complete_columns, scale_at_sites
-from stemlib.io.micrograph import Micrograph, check_positive, masked_micrograph
+from stemlib.io.masking import masked_micrograph
+from stemlib.io.micrograph import Micrograph, check_positive
 from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.lattice.find import Lattice, find_lattice
 

@@ -6,7 +6,7 @@ from stemlib.domains.crystals import domain_crystal, same_phases
 from stemlib.domains.result import Domains, boundary_lines, enlarged
 from stemlib.domains.search import Request, divide
 from stemlib.domains.windows import NothingPeriodicError, cut_segments, working_image
-from stemlib.io.micrograph import masked_micrograph
+from stemlib.io.masking import masked_micrograph
 
 DESCRIPTORS = ("patterson", "triplet")
 METHODS = ("mixture", "one-class")

@@ -108,6 +108,38 @@ def reduced(image, mask, factor):
     return np.where(counts, means / np.maximum(shares, 1e-6), np.float32(0)), counts.astype(np.float32)
 
 
+def summits(values, at):
+    """Places of maxima between pixels, by a parabola along each axis; along one that the edge cuts, as they are.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (H, W)
+    at : numpy.ndarray of int, shape (N, 2)
+        Pixels higher than their neighbours.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N, 2)
+
+    Examples
+    --------
+    >>> summits(
+    ...     np.fromfunction(lambda y, x: -((y - 2.2) ** 2) - (x - 3) ** 2, (5, 7)), np.array([[2, 3]])
+    ... ).round(1)
+    array([[2.2, 3. ]])
+    """
+    centre, places = values[tuple(at.T)], at.astype(float)
+    last = np.array(values.shape) - 1
+    for axis, step in enumerate(np.eye(2, dtype=int)):
+        inside = (at[:, axis] > 0) & (at[:, axis] < last[axis])
+        before, after = (values[tuple(np.clip(at + sign * step, 0, last).T)] for sign in (-1, 1))
+        bend = 2 * centre - before - after
+        with np.errstate(divide="ignore", invalid="ignore"):
+            offset = np.where(inside & (bend > 0), 0.5 * (after - before) / bend, 0)
+        places[:, axis] += np.clip(offset, -0.5, 0.5)
+    return places
+
+
 def threads_for(shape):
     """Threads to transform so many values with, as scipy.fft takes them: on few they cost more than they save."""
     return -1 if np.prod(shape) > _LARGE else 1

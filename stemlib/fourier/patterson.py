@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft, stats
 from scipy.spatial import cKDTree
 
-from stemlib.fourier.filters import threads_for
+from stemlib.fourier.filters import summits, threads_for
 from stemlib.fourier.unit_cell import cells_between, reduce_cell
 
 # In spacings of columns, which are the natural unit of all below.
@@ -211,14 +211,7 @@ class Patterson:
         away = np.hypot(*at.T)
         at = at[(away > _SHORTEST * self.spacing) & (np.abs(at).max(axis=1) < reach)]
         at = at[(at[:, 0] > 0) | ((at[:, 0] == 0) & (at[:, 1] > 0))]
-        centre = values[tuple((at + reach).T)]
-        offsets = np.zeros(at.shape)
-        for axis, step in enumerate(np.eye(2, dtype=int)):
-            after, before = (values[tuple((at + sign * step + reach).T)] for sign in (1, -1))
-            bend = 2 * centre - before - after
-            with np.errstate(divide="ignore", invalid="ignore"):
-                offsets[:, axis] = np.where(bend > 0, np.clip(0.5 * (after - before) / bend, -0.5, 0.5), 0)
-        peaks = at + offsets
+        peaks = summits(values, at + reach) - reach
         return peaks[np.argsort(np.hypot(*peaks.T))]
 
     def _pairs(self):

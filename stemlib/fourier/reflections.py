@@ -7,7 +7,7 @@ import numpy as np
 from scipy import fft, special
 from scipy.spatial.distance import cdist
 
-from stemlib.fourier.filters import median, threads_for
+from stemlib.fourier.filters import median, summits, threads_for
 from stemlib.fourier.triplets import find_triplets
 
 _FALSE_PEAKS = 0.02  # noise peaks expected in a spectrum
@@ -112,7 +112,8 @@ def _peaks(power, tile, count):
     far = np.hypot(row / tile[0], column / tile[1]) > 2.5 * resolution
     at = at[far & ((column > 0) | (row > 0))]
     at = at[np.argsort(-level[tuple(at.T)])][: 4 * _MOST_PEAKS]
-    vectors = _refined(logarithm, at, tile)
+    # Beyond the left edge lies the conjugate half; a peak there is refined along y only.
+    vectors = (summits(logarithm, at) - [len(power) // 2, 0]) / np.array(tile)
     ratios = np.exp(level[tuple(at.T)].astype(float))
     strength = np.exp(logarithm[tuple(at.T)].astype(float))
     kept = _not_a_tail(vectors, strength, resolution) & ~copies_of_lines(vectors, strength, resolution)
@@ -142,25 +143,6 @@ def _line_median(values, length):
     n = max(1, values.shape[0] // length)
     medians = np.stack([median(stretch, 0) for stretch in np.array_split(values, n)])
     return cv2.resize(medians, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def _refined(logarithm, at, tile):
-    """Reciprocal vectors of maxima, by a parabola through the logarithms of each and its neighbours."""
-    height, width = logarithm.shape
-    centre = logarithm[tuple(at.T)]
-    shifted = at.astype(float)
-    for axis, size in enumerate((height, width)):
-        step = np.zeros(2, int)
-        step[axis] = 1
-        # Beyond the left edge lies the conjugate half; a peak there is refined along y only.
-        inside = (at[:, axis] > 0) & (at[:, axis] < size - 1)
-        before = logarithm[tuple(np.maximum(at - step, 0).T)]
-        after = logarithm[tuple(np.minimum(at + step, [height - 1, width - 1]).T)]
-        bend = 2 * centre - before - after
-        with np.errstate(divide="ignore", invalid="ignore"):
-            offset = np.where(inside & (bend > 0), 0.5 * (after - before) / bend, 0)
-        shifted[:, axis] += np.clip(offset, -0.5, 0.5)
-    return (shifted - [height // 2, 0]) / np.array(tile)
 
 
 def _not_a_tail(vectors, power, resolution):

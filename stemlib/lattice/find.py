@@ -9,7 +9,8 @@ from stemlib.columns.network import ColumnNetwork
 from stemlib.columns.spacing import find_spacing
 from stemlib.fourier.geometric_phase import NoLatticeError, PhaseField
 from stemlib.fourier.unit_cell import cells_between, reduce_cell
-from stemlib.io.micrograph import check_positive, masked_micrograph
+from stemlib.io.masking import masked_micrograph
+from stemlib.io.micrograph import check_positive
 from stemlib.lattice.refinement import NaturalImage, largest_grain
 from stemlib.lattice.superstructure import larger_cell
 

@@ -71,13 +71,12 @@ class Grain:
         """Share of the image in which the grain is."""
         return float((self.field.weights > 0).mean())
 
-    def samples(self, seed, cell=None):
-        """The cells of the grain, or of another lattice in it, sampled; of very many, `seed` chooses."""
+    def samples(self, seed):
+        """The grain's cells, sampled; of very many, `seed` chooses."""
         sigma = 0.16 * self.spacing
         smooth = cv2.GaussianBlur(self.flat, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
         smooth = ndimage.spline_filter(smooth, order=3, output=np.float32)
-        cell = self.cell if cell is None else cell
-        return CellSamples(smooth, self.weights > 0, cell, self.field, 1.25 * sigma, seed)
+        return CellSamples(smooth, self.weights > 0, self.cell, self.field, 1.25 * sigma, seed)
 
     def fitted(self, seed):
         """The grain with its lattice fitted to all that its cells show, where there are enough; and those cells.
@@ -126,7 +125,7 @@ def grain_of(natural, cell):
     """
     longest = np.linalg.norm(cell, axis=1).max()
     flat = even_contrast(flatten(natural.image, natural.weights, 1.5 * longest), longest)
-    waves = NodeWaves(flat, natural.weights, max(1.0 * longest, max(flat.shape) / 48))
+    waves = NodeWaves(flat, natural.weights, max(longest, max(flat.shape) / 48))
     indices = _strongest(waves, cell, _FINEST / natural.spacing)
     for _ in range(4):
         gradient, variance, field = affine_part(measure_phases(waves, cell, indices))

@@ -12,8 +12,9 @@ import tifffile
 from PIL import Image
 
 from stemlib import read
-from stemlib.io import readers
-from stemlib.io.micrograph import Micrograph, as_micrograph, masked_micrograph
+from stemlib.io.masking import masked_micrograph
+from stemlib.io.micrograph import Micrograph, as_micrograph
+from stemlib.io.scale import pixel_size_nm
 
 spec = importlib.util.spec_from_file_location(
     "microscope_files", Path(__file__).with_name("microscope_files.py")
@@ -147,7 +148,7 @@ def test_an_mrc_file_that_says_to_hold_what_it_cannot_is_an_error_at_once(tmp_pa
 @pytest.mark.parametrize("nm", [5e-4, 2e3])
 def test_a_scale_at_which_no_microscope_sees_warns(tmp_path, grey, nm):
     with pytest.warns(UserWarning, match="hardly the size of a pixel"):
-        assert readers.pixel_size_nm([nm, nm], ["nm", "nm"], "a.dm4") == pytest.approx(nm)
+        assert pixel_size_nm([nm, nm], ["nm", "nm"], "a.dm4") == pytest.approx(nm)
 
 
 def test_reads_mrc_in_angstrom_and_ser_in_metres(tmp_path, grey):
