@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import fft, stats
+from scipy import fft, special, stats
 from scipy.spatial import cKDTree
 
 from stemlib.fourier.filters import summits, threads_for
@@ -19,6 +19,7 @@ _SHORTEST = 0.5
 _OUTLYING = 4.0  # standard deviations from which on a pixel counts no more
 _MOST_PEAKS = 60  # whose pairs are tried
 _ALIKE = 0.95  # share of the best lattice's Patterson function that a finer one must keep
+_SURE = 0.99865  # three standard errors, were there many points
 _DIRECTIONS = 72  # in which places beside the lattice's points are looked at, half a spacing off
 _BY_CHANCE = 1e-6  # probability that noise is taken for a lattice, for each part of an image
 _LEAST_DROP = 0.1  # of the Patterson function towards there: stripes keep nearly all of it along themselves
@@ -35,15 +36,15 @@ class Cell:
     explained : float
         Mean of the Patterson function at its points but the origin: the share of the image's variance that its other
         cells explain of each cell.
-    error : float
-        Standard error of that mean.
+    least : float
+        What it is at least, by Student's t over the points: few of them may agree by accident.
     evidence : float
         The mean times the square root of what it is a mean over: how surely it is not zero.
     """
 
     vectors: np.ndarray
     explained: float
-    error: float
+    least: float
     evidence: float
 
 
@@ -122,8 +123,8 @@ class Patterson:
         if not tried:
             return None
         # A finer lattice has more points that all stand out, a coarser one fewer: of those that explain as much as
-        # the best, within its error, the finest is the surest.
-        bound = _ALIKE * max(cell.explained - 3 * cell.error for cell in tried)
+        # the best does at least, the finest is the surest.
+        bound = _ALIKE * max(cell.least for cell in tried)
         return max((c for c in tried if c.explained >= bound), key=lambda c: c.evidence, default=None)
 
     def judged(self, cell):
@@ -137,7 +138,8 @@ class Patterson:
         total = float(overlap.sum())
         mean = float(values @ overlap) / total
         error = float(np.sqrt(overlap**2 @ (values - mean) ** 2)) / total
-        return Cell(reduce_cell(cell), mean, error, mean * total**0.5)
+        least = mean - special.stdtrit(len(points) - 1, _SURE) * error
+        return Cell(reduce_cell(cell), mean, least, mean * total**0.5)
 
     def p_value(self, cell):
         """Probability that the points of a lattice stand out by chance from the places half a spacing beside them.

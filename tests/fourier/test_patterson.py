@@ -6,7 +6,7 @@ import pytest
 
 from stemlib.fourier.patterson import Patterson
 from stemlib.fourier.unit_cell import reduce_cell
-from stemlib.synthetic import crystal_image
+from stemlib.synthetic import Recording, crystal_image
 
 
 def found_in(image, spacing):
@@ -66,3 +66,17 @@ def test_waves_that_lie_on_a_lattice_show_it():
 def test_waves_along_a_line_repeat_in_one_direction_only():
     patterson = Patterson.of_waves(np.array([[0.0, 0.1], [0.0, 0.2]]), np.ones(2))
     assert patterson.p_value(patterson.find_cell()) == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_points_that_agree_by_accident_make_no_larger_cell(seed):
+    scene = crystal_image(
+        "square",
+        (72, 72),
+        spacing=8,
+        rotation_deg=7 * seed,
+        recording=Recording(snr=6, jitter=0.3),
+        seed=seed,
+    )
+    cell, _ = found_in(scene.image, 8.0)
+    assert is_same(cell.vectors, scene.translations, tolerance=0.06)
