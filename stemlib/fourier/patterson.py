@@ -1,7 +1,7 @@
 """The Patterson function of an image, and the lattice that it shows."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ _MOST_PEAKS = 60  # whose pairs are tried
 _ALIKE = 0.95  # share of the best lattice's Patterson function that a finer one must keep
 _SURE = 0.99865  # three standard errors, were there many points
 _DIRECTIONS = 72  # in which places beside the lattice's points are looked at, half a spacing off
-_BY_CHANCE = 1e-6  # probability that noise is taken for a lattice, for each part of an image
+_BY_CHANCE = 1e-4  # probability that noise is taken for a lattice, for each part of an image
 _LEAST_DROP = 0.1  # of the Patterson function towards there: stripes keep nearly all of it along themselves
 
 
@@ -40,12 +40,15 @@ class Cell:
         What it is at least, by Student's t over the points: few of them may agree by accident.
     evidence : float
         The mean times the square root of what it is a mean over: how surely it is not zero.
+    tried : int
+        How many lattices it was chosen among.
     """
 
     vectors: np.ndarray
     explained: float
     least: float
     evidence: float
+    tried: int = 1
 
 
 class Patterson:
@@ -79,7 +82,7 @@ class Patterson:
         >>> np.linalg.norm(found.find_cell().vectors, axis=1).round(1).tolist()
         [8.0, 8.0]
         """
-        flat = _bandpassed(image, weights, spacing)
+        flat = bandpassed(image, weights, spacing)
         reach = int(min(_REACH * spacing, 0.6 * max(flat.shape)))
         shape = [fft.next_fast_len(max(side, reach + 1) + reach, real=True) for side in flat.shape]
         workers = threads_for(shape)
@@ -125,7 +128,8 @@ class Patterson:
         # A finer lattice has more points that all stand out, a coarser one fewer: of those that explain as much as
         # the best does at least, the finest is the surest.
         bound = _ALIKE * max(cell.least for cell in tried)
-        return max((c for c in tried if c.explained >= bound), key=lambda c: c.evidence, default=None)
+        alike = [cell for cell in tried if cell.explained >= bound]
+        return replace(max(alike, key=lambda cell: cell.evidence), tried=len(tried)) if alike else None
 
     def judged(self, cell):
         """Refine a cell (2, 2) on the peaks near its points, and measure what it explains; None with too few points."""
@@ -145,7 +149,8 @@ class Patterson:
         """Probability that the points of a lattice stand out by chance from the places half a spacing beside them.
 
         The least favourable direction counts, by Student's t over the points: blurred noise, and what repeats in one
-        direction alone, has no more at them than in some direction beside.
+        direction alone, has no more at them than in some direction beside. Of many lattices that were tried, one may
+        do so sooner (Bonferroni).
 
         Parameters
         ----------
@@ -169,7 +174,7 @@ class Patterson:
                 return 1.0
             error = float(np.sqrt(weight**2 @ (drop - mean) ** 2)) + 1e-12
             largest = max(largest, float(stats.t.sf(mean / error, inside.sum() - 1)))
-        return largest
+        return min(1.0, largest * cell.tried)
 
     def at(self, points):
         """The function at displacements (N, 2), px."""
@@ -263,8 +268,26 @@ def significant_cells(image, weights, spacing):
             yield cell
 
 
-def _bandpassed(image, weights, spacing):
-    """The image less noise and slow background, without outliers; 0 where it has no weight."""
+def bandpassed(image, weights, spacing):
+    """Take noise, slow background and outliers off an image at the scale of its columns.
+
+    Parameters
+    ----------
+    image, weights : numpy.ndarray, shape (H, W), float32
+    spacing : float
+        Distance of neighbouring columns, px.
+
+    Returns
+    -------
+    numpy.ndarray, shape (H, W), float32
+        0 where it has no weight.
+
+    Examples
+    --------
+    >>> ramp = np.fromfunction(lambda y, x: x, (64, 64), dtype=np.float32)
+    >>> bool(np.abs(bandpassed(ramp, np.ones_like(ramp), 8.0)[20:-20, 20:-20]).max() < 0.01)
+    True
+    """
     weights = weights.astype(np.float32)
 
     def mean(sigma):

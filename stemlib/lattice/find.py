@@ -281,10 +281,10 @@ def find_lattice(
     if larger is not None:
         larger = np.rint(larger @ np.linalg.inv(cell)).astype(int)
     return Lattice(
-        cell / natural.factor,
+        cell * natural.factor,
         grain.variance,
         natural.enlarged(_origin(samples, grain.field)),
-        Distortion(grain.field.enlarged(1 / natural.factor)),
+        Distortion(grain.field.enlarged(natural.factor)),
         grain.coverage,
         larger,
         bright.shape,

@@ -6,14 +6,12 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from stemlib.columns.spacing import resample
-from stemlib.fourier.filters import even_contrast, flatten
+from stemlib.fourier.filters import even_contrast, reduced
 from stemlib.fourier.geometric_phase import NodeWaves, NoLatticeError, PhaseField, affine_part, measure_phases
-from stemlib.fourier.patterson import significant_cells
+from stemlib.fourier.patterson import bandpassed, significant_cells
 from stemlib.lattice.cell_samples import CellSamples, cell_displacements, fit_gradient
 
-NATURAL_SPACING = 8.0  # px between neighbouring columns at which all is done
-_LARGEST_ENLARGEMENT = 2.0  # beyond it, interpolation shows nothing new
+_NATURAL = 8.0  # px between neighbouring columns, below which no pixel is spared
 _FINEST = 2.0  # cycles per spacing up to which a crystal's columns reflect
 _MOST_PHASES = 8  # reflections whose phases are measured
 _LARGEST_FIT = 0.02  # mean displacement gradient by which a refined cell may still be off
@@ -23,7 +21,9 @@ _LARGEST_GRADIENT = 0.25
 
 
 class NaturalImage:
-    """An image at the natural scale of its columns.
+    """An image reduced by a whole number to the natural scale of its columns: 8 to 16 px apart, or as they are.
+
+    Means over blocks of pixels leave every position where it was to the last digit; interpolation would not.
 
     Parameters
     ----------
@@ -34,14 +34,13 @@ class NaturalImage:
     """
 
     def __init__(self, image, mask, spacing):
-        self.factor = min(NATURAL_SPACING / spacing, _LARGEST_ENLARGEMENT)
-        self.spacing = spacing * self.factor
-        self.image = resample(image, self.factor)
-        self.weights = (resample(mask.astype(np.float32), self.factor) > 0.5).astype(np.float32)
+        self.factor = max(1, int(spacing / _NATURAL))
+        self.spacing = spacing / self.factor
+        self.image, self.weights = reduced(image, mask, self.factor)
 
     def enlarged(self, positions):
         """Positions (..., 2) in px of the image itself."""
-        return (positions + 0.5) / self.factor - 0.5
+        return (positions + 0.5) * self.factor - 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +123,7 @@ def grain_of(natural, cell):
         If the phases follow no lattice like this one.
     """
     longest = np.linalg.norm(cell, axis=1).max()
-    flat = even_contrast(flatten(natural.image, natural.weights, 1.5 * longest), longest)
+    flat = even_contrast(bandpassed(natural.image, natural.weights, natural.spacing), longest)
     waves = NodeWaves(flat, natural.weights, max(longest, max(flat.shape) / 48))
     indices = _strongest(waves, cell, _FINEST / natural.spacing)
     for _ in range(4):
@@ -185,7 +184,7 @@ def largest_grain(natural, seed):
     if best is None:
         across = min(natural.image.shape) / natural.spacing
         raise NoLatticeError(
-            f"columns seem to be {natural.spacing / natural.factor:.3g} px apart, but nothing repeats in two "
+            f"columns seem to be {natural.spacing * natural.factor:.3g} px apart, but nothing repeats in two "
             f"directions beyond chance in the {across:.0f} spacings across; a lattice needs about three of its cells "
             "each way"
         )

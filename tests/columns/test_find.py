@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import hyperspy.api as hs
 import numpy as np
 import pandas as pd
@@ -256,8 +257,9 @@ def test_half_the_image_may_be_vacuum():
     ],
     ids=["noise", "small noise", "constant", "small constant"],
 )
-def test_no_columns_are_no_error(image):
-    columns = find_columns(image)
+def test_no_columns_are_no_error_but_said(image):
+    with pytest.warns(UserWarning, match="no columns"):
+        columns = find_columns(image)
     assert columns.table.empty
     assert list(columns.table) == ["y", "x", "probability", "intensity"]
     assert columns.spacing is None
@@ -382,3 +384,18 @@ def test_one_hot_pixel_changes_at_most_two_columns(hot):
     apart = np.linalg.norm(usual[:, None] - places, axis=-1)
     assert (apart.min(axis=1) > 0.5).sum() <= 2
     assert (apart.min(axis=0) > 0.5).sum() <= 2
+
+
+@pytest.mark.parametrize("blur", [1.5, 2, 3])
+def test_the_grain_of_noise_is_no_crystal_and_said_to_be_none(blur):
+    noise = cv2.GaussianBlur(np.random.default_rng(4).normal(size=(256, 256)), (0, 0), blur)
+    with pytest.warns(UserWarning, match="nothing in image repeats"):
+        assert not find_columns(noise).table.empty
+
+
+def test_a_crystal_and_two_grains_warn_of_nothing(recwarn):
+    first = crystal_image("square", (200, 200), spacing=9, rotation_deg=5, seed=1).image
+    second = crystal_image("square", (200, 200), spacing=9, rotation_deg=31, seed=2).image
+    find_columns(first)
+    find_columns(np.where(np.arange(200) < 100, first, second))
+    assert not recwarn.list

@@ -7,6 +7,7 @@ import pytest
 import stemlib
 from stemlib.defects.find import find_defects
 from stemlib.synthetic import PointDefects, Recording, crystal_image, render_columns
+from stemlib.synthetic.crystals import Crystal
 
 
 def at(table):
@@ -225,3 +226,13 @@ def test_wrong_arguments_are_told(wrong, error, message):
 def test_the_name_is_public():
     assert stemlib.find_defects is find_defects
     assert "find_defects" in stemlib.__all__
+
+
+def test_sites_that_hardly_differ_are_not_each_others_kin():
+    crystal = Crystal(np.eye(2) * np.sqrt(2), np.array([[0, 0], [0.5, 0.5]]), np.array([1.0, 0.9]))
+    scene = crystal_image(
+        crystal, (220, 220), spacing=9, rotation_deg=12, recording=Recording(snr=15), seed=1
+    )
+    defects = find_defects(scene.image)
+    assert set(defects.columns["site"]) == {0, 1}
+    assert defects.table.empty

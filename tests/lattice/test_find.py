@@ -393,3 +393,34 @@ def test_stripes_a_rim_a_bar_and_vacancies_change_no_cell():
     image[:24] = image[:, -30:] = 0
     image[220:232, 30:130] = 3 * image.max()
     assert_same(stemlib.find_lattice(image), scene.translations, length=0.004)
+
+
+def test_a_superstructure_in_one_corner_is_none():
+    scene = perovskite(1.0, seed=2, shape=(320, 320))
+    ordered = perovskite(0.8, seed=2, shape=(320, 320))
+    everywhere = stemlib.find_lattice(ordered.image)
+    assert abs(round(np.linalg.det(everywhere.superstructure))) == 2
+    image = scene.image.copy()
+    image[:140, :140] = ordered.image[:140, :140]
+    assert stemlib.find_lattice(image).superstructure is None
+
+
+@pytest.mark.parametrize("name", ["am_graphene_d150", "am_hbn_d150", "am_mos2_d200", "am_oxide_d250"])
+def test_very_bright_atoms_hide_no_lattice(real_data, name):
+    lattice = stemlib.find_lattice(real_data / "labelled-atomic" / f"{name}.npz")
+    assert lattice.lengths[0] == pytest.approx(lattice.lengths[1], rel=0.01)
+    assert lattice.angle_deg == pytest.approx(90 if "oxide" in name else 120, abs=0.5)
+
+
+def test_a_field_has_one_cell_raw_and_denoised(real_data):
+    raw, denoised = (
+        stemlib.find_lattice(real_data / path)
+        for path in ("wse2-cr/Cr_Cr_ADF2_9.npy", "labelled-atomic/cr9_imgf.npy")
+    )
+    assert denoised.cell == pytest.approx(raw.cell, abs=0.05)
+
+
+def test_soot_is_no_crystal(real_data):
+    soot = stemlib.read(real_data / "field-atomic" / "soot.tif", channel="red")
+    with pytest.raises(ValueError, match="nothing repeats in two directions"):
+        stemlib.find_lattice(soot)
