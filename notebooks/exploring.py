@@ -106,7 +106,12 @@ def _columns(micrograph, name, settings):
     positions = found.table[["y", "x"]].to_numpy()
     panels = [
         ColumnPanel(
-            name, micrograph.image, positions, pixel_size_nm=found.pixel_size_nm, spacing=found.spacing
+            name,
+            micrograph.image,
+            positions,
+            pixel_size_nm=found.pixel_size_nm,
+            spacing=found.spacing,
+            ignored=found.ignored,
         ),
         ColumnPanel(
             "semantic image", found.semantic_image, positions, is_semantic=True, spacing=found.spacing
@@ -138,7 +143,9 @@ def _lattice(micrograph, name, settings):
 
 def _defects(micrograph, name, settings):
     found = stemlib.find_defects(micrograph, **settings)
-    panel = DefectPanel(name, micrograph.image, found.table, pixel_size_nm=found.pixel_size_nm)
+    panel = DefectPanel(
+        name, micrograph.image, found.table, pixel_size_nm=found.pixel_size_nm, ignored=found.ignored
+    )
     results = [{"name": "defects", "value": len(found.table), "unit": ""}] + [
         {"name": f"defects, {kind}", "value": int(count), "unit": ""}
         for kind, count in found.table["kind"].value_counts().items()
@@ -150,7 +157,12 @@ def _domains(micrograph, name, settings):
     # In a form no choice can be None, so 0 stands for it.
     found = stemlib.find_domains(micrograph, **settings | {"n_domains": settings.get("n_domains") or None})
     panel = DomainPanel(
-        name, micrograph.image, found.labels, tuple(found.boundaries), pixel_size_nm=found.pixel_size_nm
+        name,
+        micrograph.image,
+        found.labels,
+        tuple(found.boundaries),
+        pixel_size_nm=found.pixel_size_nm,
+        ignored=found.ignored,
     )
     results = [
         {"name": "domains", "value": found.n_domains, "unit": ""},
@@ -168,7 +180,9 @@ def _loops(micrograph, name, settings):
         {"name": "loops", "value": sizes["count"], "unit": ""},
         {"name": "mean diameter", "value": sizes["mean"], "unit": "nm" if found.pixel_size_nm else "px"},
     ]
-    figure = plot.loops_figure(micrograph.image, found.table, name=name, pixel_size_nm=found.pixel_size_nm)
+    figure = plot.loops_figure(
+        micrograph.image, found.table, name=name, pixel_size_nm=found.pixel_size_nm, ignored=found.ignored
+    )
     return Findings(figure, results, found.table, found.to_csv)
 
 

@@ -46,6 +46,8 @@ class Columns:
     sigma : float or None
         Standard deviation of the columns' peaks, px; None without columns.
     pixel_size_nm : float or None
+    ignored : numpy.ndarray of bool, shape (H, W), or None
+        What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
     """
 
     table: pd.DataFrame
@@ -53,6 +55,7 @@ class Columns:
     spacing: float | None
     sigma: float | None
     pixel_size_nm: float | None
+    ignored: np.ndarray | None = None
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``y (px)``, ``y (nm)``."""
@@ -128,17 +131,17 @@ def find_columns(
     >>> len(columns.table) == len(scene.columns)
     True
     """
-    micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     network = ColumnNetwork.load(weights, device)
     if np.ptp(micrograph.image[mask]) == 0:
         warnings.warn("image is constant where mask is True: no columns", stacklevel=2)
-        return _none_found(micrograph)
+        return _none_found(micrograph, ignored)
     threshold = None if threshold is None else check_positive(threshold, "threshold", most=1)
     bright = -micrograph.image if dark_columns else micrograph.image
     spacing = find_spacing(bright, network) if spacing is None else check_positive(spacing, "spacing")
     if spacing is None:
         warnings.warn("image shows no columns at any scale", stacklevel=2)
-        return _none_found(micrograph)
+        return _none_found(micrograph, ignored)
     least, least_alone = (
         (network.settings["threshold"], LIKELY) if threshold is None else (threshold, threshold)
     )
@@ -160,7 +163,7 @@ def find_columns(
     table = pd.DataFrame(np.column_stack([positions, likelihood, intensities]), columns=_COLUMNS)
     table = table[_inside(positions, mask)].sort_values(["y", "x"], ignore_index=True)
     if table.empty:
-        return _none_found(micrograph)
+        return _none_found(micrograph, ignored)
     if len(table) > 1:
         spacing = nearest_distance([table[["y", "x"]].to_numpy()])
     visible = (resample(mask.astype(np.float32), factor) > 0.5).astype(np.float32)
@@ -176,6 +179,7 @@ def find_columns(
         float(spacing),
         sigma,
         micrograph.pixel_size_nm,
+        ignored,
     )
 
 
@@ -213,7 +217,7 @@ def _enlarged(probabilities, factor, mask):
     return np.where(mask, enlarged, np.float32(0))
 
 
-def _none_found(micrograph):
+def _none_found(micrograph, ignored):
     table = pd.DataFrame(columns=_COLUMNS, dtype=float)
     return Columns(
         with_nanometres(table, micrograph.pixel_size_nm, micrograph.origin_nm),
@@ -221,4 +225,5 @@ def _none_found(micrograph):
         None,
         None,
         micrograph.pixel_size_nm,
+        ignored,
     )

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from stemlib.columns.find import find_columns
 from stemlib.defects.column_statistics import compare_sites
+from stemlib.defects.continuation import continue_crystal
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
 from stemlib.defects.placement import complete_columns, scale_at_sites
@@ -56,6 +57,8 @@ class Defects:
     shape : tuple of int
         Height and width of the image, px.
     pixel_size_nm : float or None
+    ignored : numpy.ndarray of bool, shape (H, W), or None
+        What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
     """
 
     table: pd.DataFrame
@@ -65,6 +68,7 @@ class Defects:
     n_tried: int
     shape: tuple[int, int]
     pixel_size_nm: float | None
+    ignored: np.ndarray | None = None
 
     @functools.cached_property
     def score_map(self):
@@ -165,7 +169,7 @@ def find_defects(
     _check_choice(descriptor, "descriptor", DESCRIPTORS)
     _check_choice(source, "source", SOURCES)
     false_alarms = check_positive(false_alarms, "false_alarms", remedy=": false defects expected per image")
-    micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     shape = micrograph.image.shape
     bright = Micrograph(-micrograph.image if dark_columns else micrograph.image, micrograph.pixel_size_nm)
     columns = find_columns(bright, mask=mask, weights=weights, device=device)
@@ -174,6 +178,9 @@ def find_defects(
             f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"
         )
     lattice = _lattice_of(bright, scheme, descriptor, mask=mask, spacing=columns.spacing, seed=seed)
+    if lattice is not None and not mask.all():
+        filled = continue_crystal(bright.image, mask, lattice, columns.spacing)
+        bright = Micrograph(filled, micrograph.pixel_size_nm)
     allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
     table = columns.table[["y", "x", "probability", "intensity"]].assign(site=-1)
     places, n_places, flagged = None, 0, None
@@ -207,6 +214,7 @@ def find_defects(
         n_places + len(unusual),
         shape,
         micrograph.pixel_size_nm,
+        ignored,
     )
 
 

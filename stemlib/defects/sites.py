@@ -80,13 +80,7 @@ def assign_sites(positions, lattice, spacing):
     (2, True)
     """
     positions = np.asarray(positions, float).reshape(-1, 2)
-    field = lattice.distortion.field
-    start = field.at(lattice.origin)
-    # The field is known at places of the mean lattice.
-    mean = positions
-    for _ in range(_ROUNDS):
-        mean = positions - field.at(mean) + start
-    fractions = ((mean - lattice.origin) @ np.linalg.inv(lattice.cell))[field.covers(positions)]
+    fractions = lattice.fractions(positions)[lattice.distortion.field.covers(positions)]
     found = _cell_sites(fractions % 1, lattice, spacing)
     kind, expected = _expected(found, lattice)
     # Columns at the image's edge may be seen inside while their site lies beyond it.

@@ -96,7 +96,7 @@ def find_domains(
     _check_choice(descriptor, "descriptor", DESCRIPTORS)
     _check_choice(method, "method", METHODS)
     n_domains = _checked_number(n_domains, method)
-    micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
     division = divide(segments, Request(n_domains, descriptor, method, seed))
     segments, competition = division.grouping.segments, division.grouping.competition
@@ -117,7 +117,7 @@ def find_domains(
     crystals = [crystal.enlarged(factor) for crystal in crystals]
     working = (competition, division.labels)
     scale = (micrograph.pixel_size_nm, micrograph.origin_nm)
-    return Domains(labels, lines, pairs, crystals, phases, window, working, *scale)
+    return Domains(labels, lines, pairs, crystals, phases, window, working, *scale, ignored)
 
 
 def _check_choice(value, name, choices):

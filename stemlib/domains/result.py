@@ -40,6 +40,8 @@ class Domains:
     pixel_size_nm : float or None
     origin_nm : tuple of float
         Coordinates (y, x) in nm of the centre of pixel (0, 0), as in `stemlib.Micrograph`.
+    ignored : numpy.ndarray of bool, shape (H, W), or None
+        What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
     """
 
     labels: np.ndarray
@@ -51,6 +53,7 @@ class Domains:
     working: tuple
     pixel_size_nm: float | None
     origin_nm: tuple[float, float] = (0.0, 0.0)
+    ignored: np.ndarray | None = None
 
     @property
     def n_domains(self):

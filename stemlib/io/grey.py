@@ -55,8 +55,8 @@ def check_uint8(image):
         raise ValueError(f"image has the shape {image.shape}; it must be 2-D")
 
 
-def as_grey(image):
-    """Check an image and return it as a contiguous float32 array (H, W)."""
+def as_grey(image, *, in_part=False):
+    """Check an image and return it as a contiguous float32 array (H, W), finite everywhere, or `in_part` at least."""
     if np.ma.isMaskedArray(image):
         raise TypeError("image is a masked array; pass its .data as image and the valid pixels as mask")
     try:
@@ -85,7 +85,9 @@ def as_grey(image):
         )
     with np.errstate(over="ignore"):
         grey = np.ascontiguousarray(array, dtype=np.float32)
-    if not np.isfinite(grey).all():
+    finite = np.isfinite(grey)
+    # What only float32 cannot hold is no gap in the record.
+    if not finite.all() and not (in_part and finite.any() and np.array_equal(finite, np.isfinite(array))):
         _raise_not_finite(array)
     return grey
 

@@ -1,21 +1,24 @@
-"""An image without what is no part of the specimen: hot pixels, and what a mask hides."""
+"""An image without what is no part of the specimen: hot pixels, rims and annotation, and what a mask hides."""
 
+import warnings
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from stemlib.io.micrograph import as_micrograph, check_mask
+from stemlib.io.unrecorded import unrecorded
 
 # Ranges from percentile 2 to 98, beyond these: no column reaches there, and no noise, be it of few counts.
 _OUTLYING = 10.0
 
 
 def masked_micrograph(image, mask, *, pixel_size_nm=None):
-    """Take an image in any form, without what is no part of the specimen: hot pixels, and what the mask hides.
+    """Take an image in any form, without what is no part of the specimen.
 
-    What is hidden becomes the mean of what is near, so that it neither counts nor makes an edge: whatever it holds, NaN
-    too, nothing found depends on it. A hot pixel, or one of a hot line, becomes the median of its neighbourhood.
+    Without a mask, empty rims, annotation and dead lines are found and left out, with a warning. What is left out
+    becomes the mean of what is near, so that it neither counts nor makes an edge: whatever it holds, NaN too, nothing
+    found depends on it. A hot pixel, or one of a hot line, becomes the median of its neighbourhood.
 
     Parameters
     ----------
@@ -29,6 +32,14 @@ def masked_micrograph(image, mask, *, pixel_size_nm=None):
     -------
     micrograph : Micrograph
     mask : numpy.ndarray of bool, shape (H, W)
+        Where to look.
+    ignored : numpy.ndarray of bool, shape (H, W)
+        What is left out though no mask says so.
+
+    Warns
+    -----
+    UserWarning
+        If anything is left out though no mask says so.
 
     Raises
     ------
@@ -43,13 +54,28 @@ def masked_micrograph(image, mask, *, pixel_size_nm=None):
     >>> bool(masked_micrograph(image, seen)[0].image[0, 0] < 1)
     True
     """
-    if mask is not None and isinstance(image, np.ndarray) and image.dtype.kind == "f" and image.ndim == 2:
-        image = np.where(check_mask(mask, image.shape), image, 0)
     micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
-    image, mask = micrograph.image, check_mask(mask, micrograph.image.shape)
+    image, wanted = micrograph.image, check_mask(mask, micrograph.image.shape)
+    left_out = {}
+    if micrograph.recorded is not None:
+        left_out["pixels without a number"] = wanted & ~micrograph.recorded
+    visible = wanted if micrograph.recorded is None else wanted & micrograph.recorded
+    if not visible.any():
+        raise ValueError("image is NaN or infinite wherever mask is True")
     # Hot pixels must not reach into what is filled, nor what is filled decide which pixels are hot.
-    image = _filled(_without_hot_pixels(_filled(image, mask), image[mask]), mask)
-    return replace(micrograph, image=image), mask
+    image = _without_hot_pixels(_filled(image, visible), image[visible])
+    if mask is None:
+        left_out |= unrecorded(image, visible)
+    ignored = np.logical_or.reduce([np.zeros(image.shape, bool), *left_out.values()])
+    if ignored.any():
+        kinds = ", ".join(what for what, there in left_out.items() if there.any())
+        warnings.warn(
+            f"{ignored.mean():.2%} of image records no specimen and is left out: {kinds}; `ignored` of the result "
+            "shows where, and a mask, such as numpy.ones(image.shape, bool), says where to look instead",
+            stacklevel=3,
+        )
+    mask = wanted & ~ignored
+    return replace(micrograph, image=_filled(image, mask)), mask, ignored
 
 
 def _without_hot_pixels(image, visible):

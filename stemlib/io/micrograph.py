@@ -27,20 +27,23 @@ class Micrograph:
     Parameters
     ----------
     image : array_like, shape (H, W)
-        Intensities of any real dtype; kept as float32. Three or four equal colour channels count as grey.
+        Intensities of any real dtype; kept as float32. Three or four equal colour channels count as grey. What is no
+        finite number, as in the rims that alignment leaves, becomes the mean of what is.
     pixel_size_nm : float or None
         Side of a pixel in nm, None where it is unknown.
     metadata : dict
         What the file told, in the layout that `read` describes.
     origin_nm : tuple of float
         Coordinates (y, x) in nm of the centre of pixel (0, 0), from which positions in nm are counted.
+    recorded : numpy.ndarray of bool, shape (H, W), or None
+        False where `image` was no finite number; None where all of it was.
 
     Raises
     ------
     TypeError
         If `image` does not hold real numbers.
     ValueError
-        If `image` is empty, not 2-D, coloured, not finite or a list of positions, `pixel_size_nm` is not positive,
+        If `image` is empty, not 2-D, coloured, finite nowhere or a list of positions, `pixel_size_nm` is not positive,
         or `origin_nm` is no pair of finite numbers.
 
     Examples
@@ -54,9 +57,15 @@ class Micrograph:
     pixel_size_nm: float | None = None
     metadata: dict = field(default_factory=dict)
     origin_nm: tuple[float, float] = (0.0, 0.0)
+    recorded: np.ndarray | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "image", as_grey(self.image))
+        image = as_grey(self.image, in_part=True)
+        finite = np.isfinite(image)
+        if not finite.all():
+            image = np.where(finite, image, image[finite].mean(dtype=np.float64)).astype(np.float32)
+            object.__setattr__(self, "recorded", finite)
+        object.__setattr__(self, "image", image)
         if self.pixel_size_nm is not None:
             size = check_positive(self.pixel_size_nm, "pixel_size_nm", remedy="; None where it is unknown")
             object.__setattr__(self, "pixel_size_nm", size)
@@ -102,7 +111,7 @@ def read(path, *, select=None, channel=None):
         If `path` is no path, `select` is neither a number nor a name, or the image is complex.
     ValueError
         If the file cannot be read, holds several images and `select` does not name one of them, or the image
-        is empty, not 2-D, coloured (and there is no `channel`), not finite or a list of positions.
+        is empty, not 2-D, coloured (and there is no `channel`), finite nowhere or a list of positions.
 
     Examples
     --------
@@ -165,8 +174,10 @@ def as_micrograph(image, *, pixel_size_nm=None):
     """
     if isinstance(image, str | os.PathLike):
         image = read(image)
+    recorded = None
     if isinstance(image, Micrograph):
         found, size, metadata, origin = image.image, image.pixel_size_nm, image.metadata, image.origin_nm
+        recorded = image.recorded
     elif _is_signal(image):
         found, size, metadata, origin = _from_signal(image)
     else:
@@ -175,7 +186,7 @@ def as_micrograph(image, *, pixel_size_nm=None):
         own, size = size, check_positive(pixel_size_nm, "pixel_size_nm", remedy="; None where it is unknown")
         # Files keep it in 32 bits, so that what a person writes for the same differs in the seventh digit.
         origin = origin if own is not None and math.isclose(size, own, rel_tol=1e-6) else (0.0, 0.0)
-    return Micrograph(found, size, metadata, origin)
+    return Micrograph(found, size, metadata, origin, recorded)
 
 
 def check_mask(mask, shape):

@@ -15,6 +15,7 @@ from stemlib.lattice.refinement import NaturalImage, largest_grain
 from stemlib.lattice.superstructure import larger_cell
 
 SMALLEST_SIDE = 32  # px
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,8 @@ class Lattice:
     shape : tuple of int
         Height and width of the image, px.
     pixel_size_nm : float or None
+    ignored : numpy.ndarray of bool, shape (H, W), or None
+        What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
     """
 
     cell: np.ndarray
@@ -87,6 +90,7 @@ class Lattice:
     superstructure: np.ndarray | None
     shape: tuple[int, int]
     pixel_size_nm: float | None
+    ignored: np.ndarray | None = None
 
     @property
     def a(self):
@@ -191,6 +195,16 @@ class Lattice:
         high = np.array(self.shape) - 1 + rim
         return cells_between(self.cell, self.origin, (-rim, -rim), high, margin=margin)
 
+    def fractions(self, positions):
+        """How many a and b from `origin`, not whole, positions in the distorted image are: of the same shape."""
+        field = self.distortion.field
+        start = field.at(self.origin)
+        mean = np.asarray(positions, float)
+        # The field is known at places of the mean lattice.
+        for _ in range(_ROUNDS):
+            mean = positions - field.at(mean) + start
+        return (mean - self.origin) @ np.linalg.inv(self.cell)
+
     def places(self, steps):
         """Where numbers of a and b from `origin`, whole or not, lie in the distorted image: of the same shape, px."""
         points = self.origin + steps @ self.cell
@@ -256,7 +270,7 @@ def find_lattice(
     >>> lattice.lengths.round(1).tolist(), round(lattice.angle_deg)
     ([9.5, 9.5], 90)
     """
-    micrograph, mask = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     bright = -micrograph.image if dark_columns else micrograph.image
     if min(bright.shape) < SMALLEST_SIDE:
         raise ValueError(
@@ -289,6 +303,7 @@ def find_lattice(
         larger,
         bright.shape,
         micrograph.pixel_size_nm,
+        ignored,
     )
 
 

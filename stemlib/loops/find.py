@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from stemlib.io.files import write_atomically
-from stemlib.io.micrograph import as_micrograph, check_mask, to_uint8
+from stemlib.io.masking import masked_micrograph
+from stemlib.io.micrograph import to_uint8
 from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.loops import fcn, measuring, screening
 from stemlib.loops.boxes import COLUMNS, suppress
@@ -42,6 +43,8 @@ class Loops:
     pixel_size_nm : float or None
     shape : tuple of int
         Height and width of the micrograph, px.
+    ignored : numpy.ndarray of bool, shape (H, W), or None
+        What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
     """
 
     table: pd.DataFrame
@@ -51,6 +54,7 @@ class Loops:
     threshold: float
     pixel_size_nm: float | None
     shape: tuple[int, int]
+    ignored: np.ndarray | None = None
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``major (px)``, ``major (nm)``."""
@@ -88,7 +92,7 @@ def find_loops(
     pixel_size_nm : float, optional
         Wins over the image's own.
     mask : (H, W) bool, optional
-        True where to look; loops centred elsewhere are dropped and the area does not count for the density.
+        True where to look; what is elsewhere is not seen, and its area does not count for the density.
     threshold : float, optional
         Score from which on a candidate counts, 0 to 1; by default the value chosen on validation images.
     min_diameter : float, optional
@@ -134,7 +138,7 @@ def find_loops(
     _check_range("min_diameter", min_diameter, 4, np.inf)
     _check_range("thickness_nm", thickness_nm, 0, np.inf)
     weights = _check_weights(weights)
-    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
     shape = micrograph.image.shape
     if min(shape) < fcn.SMALLEST_SIDE:
         raise ValueError(
@@ -144,7 +148,6 @@ def find_loops(
         raise ValueError(
             f"thickness_nm={thickness_nm} is of no use without a pixel size; give pixel_size_nm too"
         )
-    mask = check_mask(mask, shape)
     grey = to_uint8(micrograph.image)
     propose = _propose_cascade if method == "cascade" else _propose_fcn
     boxes, loop_boxes, probability, chosen = propose(grey, min_diameter, weights, device)
@@ -168,6 +171,7 @@ def find_loops(
         threshold=float(threshold),
         pixel_size_nm=micrograph.pixel_size_nm,
         shape=shape,
+        ignored=ignored,
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from stemlib.plot import style
-from stemlib.plot.panels import show_image, square_around, start_image
+from stemlib.plot.panels import hide, show_image, square_around, start_image
 
 _MOST_AVERAGED = 400  # cells: more do not make the picture any smoother
 _MOST_ARROWS = 20  # along a side
@@ -40,6 +40,8 @@ def lattice_figure(image, lattice, *, name="", across=8.0):
         cells, mean, displacements = figure.subplots(1, 3)
         start_image(cells, (f"{name}\n" if name else "") + _cell_text(lattice))
         _draw_cells(cells, image, lattice, across)
+        if lattice.ignored is not None:
+            hide(cells, lattice.ignored)
         start_image(mean, "mean surroundings of a lattice point,\ntwo by two cells")
         show_image(mean, average_cell(image, lattice))
         rms = lattice.distortion.displacement_rms

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.patches import Ellipse, Rectangle
 
 from stemlib.plot import style
-from stemlib.plot.panels import Look, Panel, show_image, start_image
+from stemlib.plot.panels import Look, Panel, hide, show_image, start_image
 
 _FOUND, _MISSED, _FALSE, _OTHER = "found", "missed", "false", "on another class"
 _LOOKS = {
@@ -64,7 +64,7 @@ def _draw_ellipse(axes, loop, kind, look):
     axes.add_patch(Ellipse((loop["x"], loop["y"]), loop["major"], loop["minor"], **look))
 
 
-def loops_figure(image, table, *, name="", pixel_size_nm=None, note=""):
+def loops_figure(image, table, *, name="", pixel_size_nm=None, note="", ignored=None):
     """Draw the loops of one image, those at its edge apart, beside the distribution of their diameters.
 
     Parameters
@@ -76,6 +76,8 @@ def loops_figure(image, table, *, name="", pixel_size_nm=None, note=""):
         Title.
     pixel_size_nm : float, optional
         For the scale bar and the histogram's axis; px otherwise.
+    ignored : numpy.ndarray of bool, shape (H, W), optional
+        What was left out, as `stemlib.loops.Loops.ignored`; hatched.
 
     Returns
     -------
@@ -97,13 +99,14 @@ def loops_figure(image, table, *, name="", pixel_size_nm=None, note=""):
         left, right = figure.subplots(1, 2, width_ratios=[2.1, 1])
         start_image(left, style.short_name(name, 60) + (f"\n{note}" if note else ""))
         show_image(left, np.asarray(image), pixel_size_nm)
+        hidden = [] if ignored is None else hide(left, ignored)
         for loop in table.to_dict("records"):
             kind, look = (_OTHER, _CUT) if loop["touches_edge"] else (_FOUND, _WHOLE)
             _draw_ellipse(left, loop, kind, look)
         whole = table.loc[~table["touches_edge"].astype(bool), "major"].astype(float)
         scale, unit = (1.0, "px") if pixel_size_nm is None else (pixel_size_nm, "nm")
         _draw_diameters(right, whole * scale, unit)
-        style.legend_below(figure, [_WHOLE.handle(), _CUT.handle()])
+        style.legend_below(figure, [_WHOLE.handle(), _CUT.handle(), *hidden])
     return figure
 
 

@@ -55,6 +55,9 @@ class Look:
         return Line2D([], [], label=self.label.format(truth=truth), **look.of_marks())
 
 
+_LEFT_OUT = Look("left out: no record of the specimen", style.ORANGE, line=":", width=1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Panel:
     """One image of a figure, with its title; alone, nothing is marked on it.
@@ -71,6 +74,8 @@ class Panel:
         Further lines of the title, such as the scores.
     is_semantic : bool
         Whether `image` is a semantic image, from 0 to 1, and not a micrograph.
+    ignored : numpy.ndarray of bool, shape (H, W), or None
+        What was left out; hatched.
     """
 
     name: str
@@ -79,6 +84,7 @@ class Panel:
     pixel_size_nm: float | None = None
     note: str = ""
     is_semantic: bool = False
+    ignored: np.ndarray | None = None
 
     # Kind of mark -> its look, in the order of the legend; and what the legend calls the truth.
     looks: ClassVar[dict[str, Look]] = {}
@@ -107,8 +113,11 @@ class Panel:
         if self.image is not None:
             colours, limits = (self.semantic_colours, (0, 1)) if self.is_semantic else ("gray", None)
             window = self.window()
+            if self.ignored is not None and self.ignored.any() and not self.is_semantic:
+                limits = tuple(np.percentile(self.image[~self.ignored], [0.5, 99.5]))
             show_image(axes, self.image, self.pixel_size_nm, window=window, colours=colours, limits=limits)
-        return self.draw_marks(axes, scale)
+        hidden = [] if self.image is None or self.ignored is None else hide(axes, self.ignored)
+        return self.draw_marks(axes, scale) + ["left out" for _ in hidden]
 
     def draw_marks(self, axes, scale):
         """Draw what is marked on the image and return its kinds, as `draw` does."""
@@ -159,7 +168,7 @@ def panels_figure(panels, *, columns=3, panel_width=4.2, marker_scale=1.0, truth
     with style.new_figure(columns * panel_width, rows * (panel_width + 0.42) + 0.6, images=True) as figure:
         looks, shown = {}, set()
         for axes, panel in zip(style.grid(figure, len(panels), columns), panels, strict=True):
-            looks |= panel.looks
+            looks |= panel.looks | {"left out": _LEFT_OUT}
             shown.update(panel.draw(axes, marker_scale))
         truth = truth or panels[0].truth_name
         handles = [look.handle(truth) for kind, look in looks.items() if kind in shown]
@@ -190,6 +199,17 @@ def show_image(axes, image, pixel_size_nm=None, *, window=None, colours="gray", 
     axes.set(xlim=edges[:2], ylim=edges[2:])
     if pixel_size_nm is not None:
         style.add_scale_bar(axes, pixel_size_nm)
+
+
+def hide(axes, ignored):
+    """Hatch what is left out of an image, bool (H, W), that is shown in its own pixels; return legend handles."""
+    if not ignored.any():
+        return []
+    axes.contourf(ignored, levels=[0.5, 1.5], colors="none", hatches=["////"]).set(
+        edgecolor=_LEFT_OUT.color, linewidth=0
+    )
+    axes.contour(ignored, levels=[0.5], colors=[_LEFT_OUT.color], linewidths=_LEFT_OUT.width)
+    return [_LEFT_OUT.handle()]
 
 
 def square_around(centre, side, shape):

@@ -126,7 +126,7 @@ def test_grids_of_numbers_are_read_whatever_separates_them(tmp_path, grey, name,
         ("1 2 3 4 5\n" * 6 + "1 2 3\n", "is no grid of numbers .*from 5 to 3"),
         ("# nothing\n\n", "holds no line of numbers"),
         ("1,2\n" * 9, r"\(9, 2\); that looks like a list of positions"),
-        ("1,nan,3,4,5\n" * 9, "9 values that are NaN"),
+        ("nan,nan,nan,nan,nan\n" * 9, "45 values that are NaN"),
     ],
 )
 def test_text_that_is_no_image_is_one_clear_error(tmp_path, content, message):

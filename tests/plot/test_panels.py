@@ -44,6 +44,18 @@ def test_a_semantic_image_is_shown_from_0_to_1_and_a_micrograph_by_its_own_range
     assert micrograph.images[0].get_clim() == pytest.approx(np.percentile(IMAGE / 2, [0.5, 99.5]))
 
 
+def test_what_is_left_out_is_hatched_and_does_not_set_the_contrast():
+    ignored = np.zeros(IMAGE.shape, bool)
+    ignored[:10] = True
+    figure = panels_figure(
+        [ColumnPanel("rim", np.where(ignored, 99, IMAGE), np.zeros((0, 2)), ignored=ignored)]
+    )
+    (axes,) = figure.axes
+    assert axes.images[0].get_clim() == pytest.approx(np.percentile(IMAGE[10:], [0.5, 99.5]))
+    assert any(getattr(collection, "hatches", [None])[0] for collection in axes.collections)
+    assert "left out: no record of the specimen" in [t.get_text() for t in figure.legends[0].get_texts()]
+
+
 def test_kinds_of_panels_share_one_legend():
     found = np.array([[20.0, 30.0]])
     labels = np.zeros(IMAGE.shape, int)
