@@ -27,6 +27,9 @@ _FEWEST = 6  # columns of a sublattice from which on it can be judged
 _DIRECTIONS = {"missing": 0, "dim": 0, "bright": 1, "displaced": 2, "interstitial": 3}
 _SHARES = (0.25, 0.25, 0.5)  # of the tests of sites, in the first three directions
 _PRIOR = (0.25, 0.125, 0.25, 0.375)  # of the false alarms in each direction, until an image shows more of one
+_SPILLED = 0.1  # of a peak that a Gaussian does not explain, and that is spread over a spacing around it
+_ORDINARY = 1.5  # times the usual height of the brightest kind of site, beyond which a column's spill counts
+_SPILL_REACH = 4.0  # over the spacing
 _LEAST_SCATTER = 0.02  # of the intensity: no fit is better than its model
 
 
@@ -65,34 +68,85 @@ def compare_sites(image, positions, sites, *, sigma, spacing, mask, seed=0):
     """
     placed = place_columns(image, positions, sites, sigma=sigma, spacing=spacing, mask=mask, seed=seed)
     image = _without_beyond(image, sites, placed.usual, sigma)
-    peaks = np.vstack([placed.at, positions[placed.extra], placed.between, placed.own[placed.astray]])
+    places = [
+        placed.at,
+        positions[placed.extra],
+        placed.between,
+        placed.own[placed.astray],
+        positions[sites.beside],
+    ]
+    peaks = np.vstack(places)
     heights, errors = fit_heights(image, peaks, sigma, spacing)
-    ends = np.cumsum([len(placed.at), len(placed.extra), len(placed.between)])
-    at_sites, at_extra, background, beside = np.split(heights, ends)
+    # Ordinary columns differ by noise, and by how thick the crystal is; what they spill is in their scatter.
+    ordinary = _ORDINARY * placed.usual[np.isfinite(placed.usual)].max(initial=0)
+    ends = np.cumsum([len(p) for p in places[:-1]])
+    at_sites, at_extra, background, at_own, beside = np.split(heights, ends)
+    at_sites_spilled, at_extra_spilled, _, _, beside_spilled = np.split(
+        _spilled(peaks, heights - ordinary, spacing), ends
+    )
     row, column = np.clip(np.rint(placed.at).astype(int), 0, np.array(image.shape) - 1).T
     # What all peaks leave over within half a spacing counts as content of a site.
     rest = matched_filter(image, peaks, heights, sigma, spacing, 0.5 * spacing)[row, column]
-    judged = _site_table(placed, sites, at_sites, rest, spacing)
+    doubt = at_sites_spilled / placed.usual[sites.kind]
+    judged = _site_table(placed, sites, at_sites, rest, doubt * sigma, spacing)
     usable = mask[row, column] & on_image(placed.at, image.shape) & np.isfinite(at_sites)
     taken, known = sites.columns >= 0, np.zeros(len(judged), bool)
     edge, empty_sd = np.where(placed.cut, placed.rim, 0), _scatter(background)
     for kind in range(len(sites.fractions)):
         member = np.flatnonzero((sites.kind == kind) & usable)
         if taken[member].sum() >= _FEWEST:
-            _judge_intensity(judged, member, errors[member], taken[member], edge[member], empty_sd)
+            _judge_intensity(
+                judged, member, errors[member], doubt[member], taken[member], edge[member], empty_sd
+            )
             known[member] = True
     astray = np.flatnonzero(placed.astray)
-    _tell_displaced(judged, astray, placed.own[astray], beside / placed.usual[sites.kind[astray]])
+    _tell_displaced(judged, astray, placed.own[astray], at_own / placed.usual[sites.kind[astray]])
     judged = _without_edges(judged[known], placed.at[taken], spacing, image.shape)
     seen = matched_filter(image, placed.at, at_sites, sigma, spacing, sigma)
     interstitials, n_places = judge_interstitials(
-        seen, positions[placed.extra], at_extra, background, sites, sigma=sigma, spacing=spacing
+        seen,
+        positions[placed.extra],
+        at_extra - at_extra_spilled,
+        background,
+        sites,
+        sigma=sigma,
+        spacing=spacing,
     )
     interstitials["column"] = placed.extra[: len(interstitials)]
-    return _weighted([judged, interstitials], 2 * int(known.sum()), n_places)
+    tables = [judged, interstitials, _brighter(positions, sites, beside - beside_spilled, judged)]
+    return _weighted(tables, 2 * int(known.sum()) + len(sites.beside), n_places)
 
 
-def _site_table(placed, sites, heights, rest, spacing):
+def _spilled(places, excess, spacing):
+    """What brighter columns than usual throw over the places around them, beyond what a Gaussian of their height does.
+
+    A probe has tails, and no Gaussian is the peak of a column exactly: beside one many times as bright as others, what
+    is left of it is as high as they are.
+    """
+    bright = np.flatnonzero(excess > 0)
+    if not len(bright):
+        return np.zeros(len(places))
+    tree = cKDTree(places[bright])
+    apart = cKDTree(places).sparse_distance_matrix(tree, _SPILL_REACH * spacing, output_type="coo_matrix")
+    other = apart.row != bright[apart.col]
+    share = np.exp(-((apart.data[other] / spacing) ** 2) / 2) * excess[bright[apart.col[other]]]
+    return _SPILLED * np.bincount(apart.row[other], share, len(places))
+
+
+def _brighter(positions, sites, heights, judged):
+    """Columns beside the crystal that are brighter than those of its brightest kind of site; dimmer ones are usual."""
+    table = pd.DataFrame(positions[sites.beside], columns=["y", "x"]).assign(
+        column=sites.beside, site=-1, intensity=heights, intensity_ratio=np.nan, content=np.nan, offset=np.nan
+    )
+    known = judged[judged["column"] >= 0].groupby("site")["intensity"]
+    if not len(known):
+        return table[:0].assign(log_p=0.0, kind="bright")
+    levels = Levels.single(known.get_group(known.median().idxmax()).to_numpy())
+    log_p = np.where(heights > levels.means[0], levels.log_p(np.nan_to_num(heights)), 0.0)
+    return table.assign(log_p=log_p, kind="bright")
+
+
+def _site_table(placed, sites, heights, rest, doubt, spacing):
     """One row per site, judged by its column's offset alone."""
     offsets = np.where(placed.cut[:, None], np.nan, placed.offsets)
     return pd.DataFrame(placed.at, columns=["y", "x"]).assign(
@@ -102,7 +156,7 @@ def _site_table(placed, sites, heights, rest, spacing):
         intensity_ratio=np.nan,
         content=rest / placed.usual[sites.kind],
         offset=np.linalg.norm(placed.offsets, axis=1),
-        log_p=offset_log_p(offsets, sites.kind, placed.relative, placed.rim, spacing),
+        log_p=offset_log_p(offsets, sites.kind, placed.relative, placed.rim, spacing, doubt=doubt),
         kind="displaced",
     )
 
@@ -118,13 +172,16 @@ def _weighted(tables, n_sites, n_places):
     return table, n_sites + n_places
 
 
-def _judge_intensity(judged, member, errors, taken, edge, empty_sd):
+def _judge_intensity(judged, member, errors, doubt, taken, edge, empty_sd):
     """Fill in how unusual the intensities of one kind of site are, where they are less likely than offsets."""
     heights = judged["intensity"].to_numpy()[member]
     at, off = judged[["y", "x"]].to_numpy()[member], judged["log_p"].to_numpy()[member]
     ratio, levels, scale = _against_neighbours(at, heights, taken, empty_sd)
     values, errors = _along_edges(scale(ratio), levels, edge, errors / np.median(errors))
-    log_p = levels.log_p(values, errors)
+    # Of a level, what is spilled from brighter neighbours adds to the scatter that it has.
+    nearest = levels.nearest(values)
+    doubt = doubt / (levels.sds * scale.sd(scale.back(levels.means)))[nearest]
+    log_p = levels.log_p(values, np.hypot(errors, doubt))
     levels = Levels(scale.back(levels.means), levels.sds * scale.sd(scale.back(levels.means)), levels.counts)
     rows = judged.index[member]
     judged.loc[rows, "intensity_ratio"] = ratio
@@ -218,7 +275,7 @@ _LEAST_OFFSET = 0.01  # over the spacing: no fit is better than its model
 _FAINTEST = 0.1  # of the usual height; below, a column's place is as uncertain as with this
 
 
-def offset_log_p(offsets, kind, relative, rim, spacing):
+def offset_log_p(offsets, kind, relative, rim, spacing, *, doubt=0.0):
     """Log p-values of columns' offsets: that a normal column lies as far off its site.
 
     Columns are compared with those of their kind; the place of a faint one is less certain, as the error of a fit
@@ -239,6 +296,8 @@ def offset_log_p(offsets, kind, relative, rim, spacing):
         The edge of the image along which each is one of the outermost, from 1 on; 0 for all others.
     spacing : float
         Distance of neighbouring columns, px.
+    doubt : float or numpy.ndarray, shape (N,)
+        By how much brighter neighbours may have moved each, px.
 
     Returns
     -------
@@ -254,7 +313,7 @@ def offset_log_p(offsets, kind, relative, rim, spacing):
     >>> int(log_p.argmin()), bool(log_p[7] < np.log(1e-5))
     (7, True)
     """
-    some = np.isfinite(offsets).all(axis=1)
+    some, doubt = np.isfinite(offsets).all(axis=1), np.broadcast_to(doubt, len(offsets))
     blur = 1 / np.clip(np.nan_to_num(relative, nan=1.0), _FAINTEST, 1.0)
     standard, freedom = np.zeros(offsets.shape), np.full(len(offsets), np.inf)
     for one in np.unique(kind):
@@ -264,7 +323,7 @@ def offset_log_p(offsets, kind, relative, rim, spacing):
             continue
         for axis in range(2):
             mean, sd, count = clipped_scatter(offsets[learnt, axis] / blur[learnt])
-            error = np.hypot(sd * blur[members], _LEAST_OFFSET * spacing)
+            error = np.hypot(np.hypot(sd * blur[members], doubt[members]), _LEAST_OFFSET * spacing)
             standard[members, axis] = (offsets[members, axis] - mean) / error
             freedom[members] = np.minimum(freedom[members], count - 1)
     for one in np.unique(rim[rim > 0]):

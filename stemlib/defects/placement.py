@@ -67,7 +67,7 @@ def complete_columns(image, columns, lattice, *, seed=0):
     """
     table = columns.table[["y", "x", "probability", "intensity"]]
     positions = table[["y", "x"]].to_numpy()
-    sites = assign_sites(positions, lattice, columns.spacing)
+    sites = assign_sites(image, positions, lattice, columns.spacing)
     taken = sites.columns >= 0
     if taken.any() and not taken.all():
         at = sites.positions.copy()
@@ -79,7 +79,7 @@ def complete_columns(image, columns, lattice, *, seed=0):
             probability = np.append(table["probability"], np.zeros(overlooked.sum()))
             table = pd.DataFrame(positions, columns=["y", "x"])
             table = table.assign(probability=probability, intensity=intensity)
-            sites = assign_sites(positions, lattice, columns.spacing)
+            sites = assign_sites(image, positions, lattice, columns.spacing)
     site = np.full(len(table), -1)
     taken = sites.columns >= 0
     site[sites.columns[taken]] = sites.kind[taken]
@@ -174,7 +174,7 @@ def place_columns(image, positions, sites, *, sigma, spacing, mask, seed=0):
     ...     seed=1,
     ... )
     >>> seen = scene.columns[["y", "x"]].to_numpy()
-    >>> sites = assign_sites(seen, find_lattice(scene.image), 10.0)
+    >>> sites = assign_sites(scene.image, seen, find_lattice(scene.image), 10.0)
     >>> mask = np.ones(scene.image.shape, bool)
     >>> placed = place_columns(scene.image, seen, sites, sigma=2.2, spacing=10.0, mask=mask)
     >>> int(placed.astray.sum()), int((scene.columns["displaced"] > 0).sum())
@@ -284,7 +284,9 @@ def scale_at_sites(image, sites, sigma, spacing):
     >>> scene = crystal_image(
     ...     "square", (128, 128), spacing=10, recording=Recording(relative_sigma=0.22), seed=0
     ... )
-    >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 9.0)
+    >>> sites = assign_sites(
+    ...     scene.image, scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 9.0
+    ... )
     >>> [round(value, 1) for value in scale_at_sites(scene.image, sites, 1.5, 9.0)]
     [2.2, 10.0]
     """

@@ -2,18 +2,24 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
+
+from stemlib.defects.segments import values_at
 
 _NODES_PER_SPACING = 12  # of the map of the cell in which sites are looked for
 _SPREAD = 0.08  # over the spacing: standard deviation with which columns are spread on that map
 _APART = 0.45  # over the spacing: two sites are not closer
 _LEAST_OCCUPIED = 0.4  # share of cells that have a column on a site
-_ON_SITE = 0.2  # over the spacing: a column that is not farther from its site is where it should be
-_LEAST_ORDERED = 0.5  # share of the sites around with a column where it should be, within the crystal
+_PEAK = (
+    0.16  # over the spacing: standard deviation of the Gaussian that sees how high the image stands at a site
+)
+_LEAST_ORDERED = 0.5  # of the usual height, at the sites around on average, within the crystal
 _NEIGHBOURS = 10  # whose median offset says where a site is locally
 _ROUNDS = 3
+_BESIDE = 2.0  # over the spacing: a column on no site that is not farther from any site is beside the crystal
 _SECTORS, _EMPTY_RUN = 12, 5  # sectors around a point; so many empty ones in a row are an edge
 
 
@@ -36,6 +42,8 @@ class Sites:
         Of that column from the site, px; NaN where none is.
     interstitials : numpy.ndarray of int, shape (M,)
         Columns within the crystal that are on no site.
+    beside : numpy.ndarray of int, shape (L,)
+        Columns on no site beside the crystal, at its edge or in a gap of it.
     beyond : numpy.ndarray, shape (K, 2)
         Sites within a spacing beyond the image's edge, where the crystal goes on: (y, x) px.
     beyond_kind : numpy.ndarray of int, shape (K,)
@@ -47,15 +55,18 @@ class Sites:
     columns: np.ndarray
     offsets: np.ndarray
     interstitials: np.ndarray
+    beside: np.ndarray
     beyond: np.ndarray
     beyond_kind: np.ndarray
 
 
-def assign_sites(positions, lattice, spacing):
+def assign_sites(image, positions, lattice, spacing):
     """Find the sites of a crystal's cell, and which column is on which site.
 
     Parameters
     ----------
+    image : numpy.ndarray, shape (H, W), float32
+        Bright columns.
     positions : numpy.ndarray, shape (C, 2)
         Of the columns, (y, x) px.
     lattice : stemlib.lattice.Lattice
@@ -75,7 +86,9 @@ def assign_sites(positions, lattice, spacing):
     >>> scene = crystal_image(
     ...     "honeycomb", (160, 160), spacing=10, defects=PointDefects(vacancies=0.05), seed=3
     ... )
-    >>> sites = assign_sites(scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 10.0)
+    >>> sites = assign_sites(
+    ...     scene.image, scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 10.0
+    ... )
     >>> len(sites.fractions), int((sites.columns < 0).sum()) == len(scene.missing)
     (2, True)
     """
@@ -99,15 +112,17 @@ def assign_sites(positions, lattice, spacing):
     offsets[taken] = positions[column[taken]] - local[taken]
     member = np.zeros(len(expected), bool)
     shown = away < 0
-    on_site = np.linalg.norm(offsets[shown], axis=1) < _ON_SITE * spacing
-    member[shown] = _in_crystal(expected[shown], expected[shown], kind[shown], on_site)
+    heights = _relative_heights(image, local[shown], kind[shown], taken[shown], spacing)
+    member[shown] = _in_crystal(expected[shown], expected[shown], kind[shown], heights)
     goes_on = np.flatnonzero(~shown)
-    goes_on = goes_on[_in_crystal(expected[goes_on], expected[shown], kind[shown], on_site)]
-    others = np.setdiff1d(np.arange(len(positions)), column[taken])
+    goes_on = goes_on[_in_crystal(expected[goes_on], expected[shown], kind[shown], heights)]
+    others, beside = np.setdiff1d(np.arange(len(positions)), column[member & taken]), np.zeros(0, int)
     if len(others) and member.any():
         distance, nearest = cKDTree(expected).query(positions[others])
-        others = others[member[nearest] & (distance < spacing)]
-        others = others[surrounded(positions[others], expected[member & taken], spacing, lattice.shape)]
+        within = member[nearest] & (distance < spacing) & (column[nearest] != others)
+        within &= surrounded(positions[others], expected[member & taken], spacing, lattice.shape)
+        near = cKDTree(expected[member]).query(positions[others])[0] < _BESIDE * spacing
+        others, beside = others[within], others[near & ~within]
     return Sites(
         found,
         kind[member],
@@ -115,6 +130,7 @@ def assign_sites(positions, lattice, spacing):
         column[member],
         offsets[member],
         others,
+        beside,
         local[goes_on],
         kind[goes_on],
     )
@@ -231,8 +247,20 @@ def _one_to_one(sites, columns, reach):
     return result
 
 
-def _in_crystal(points, expected, kind, on_site):
-    """Which points lie in the crystal: around them, most sites of a kind have their column where it should be.
+def _relative_heights(image, at, kind, taken, spacing):
+    """How high the image stands at sites over what is usual where a column is found on that kind of site."""
+    peaks, around = (cv2.GaussianBlur(image, (0, 0), sigma * spacing) for sigma in (_PEAK, 1.0))
+    heights = values_at(peaks - around, at)
+    relative = np.zeros(len(at))
+    for one in np.unique(kind[taken]):
+        usual = np.median(heights[taken & (kind == one)])
+        relative[kind == one] = heights[kind == one] / max(usual, 1e-30)
+    # A very bright column says no more than any other, nor does one beside bright ones that is missing.
+    return np.clip(relative, 0, 1)
+
+
+def _in_crystal(points, expected, kind, heights):
+    """Which points lie in the crystal: around them, sites of a kind are on average half as high as usual at least.
 
     One kind will do: a phase that leaves the other sites empty has the same lattice.
     """
@@ -241,7 +269,7 @@ def _in_crystal(points, expected, kind, on_site):
         members = np.flatnonzero(kind == one)
         if len(members) > _NEIGHBOURS:
             _, near = cKDTree(expected[members]).query(points, k=_NEIGHBOURS)
-            result |= on_site[members[near]].mean(axis=1) >= _LEAST_ORDERED
+            result |= heights[members[near]].mean(axis=1) >= _LEAST_ORDERED
     return result
 
 

@@ -43,8 +43,10 @@ class PhaseField:
         return np.stack([self._interpolated(u, points) for u in self.displacements], axis=-1)
 
     def covers(self, points):
-        """Whether points (y, x) lie in the crystal."""
-        return self._interpolated((self.weights > 0).astype(float), points) > 0.5
+        """Whether points (y, x) lie in the crystal, or in a gap of it not wider than two nodes: at a defect."""
+        inside = np.pad(self.weights > 0, 2, mode="edge")
+        inside = ndimage.binary_closing(inside, np.ones((3, 3), bool))[2:-2, 2:-2]
+        return self._interpolated(inside.astype(float), points) > 0.5
 
     def gradients(self):
         """Displacement gradients, shape (2, 2, M, N): of displacement i along j."""

@@ -12,7 +12,7 @@ SIGMA = 2.2
 def compared(scene, image=None, positions=None, mask=None):
     image = scene.image if image is None else image
     positions = scene.columns[["y", "x"]].to_numpy() if positions is None else positions
-    sites = assign_sites(positions, find_lattice(scene.image), scene.spacing)
+    sites = assign_sites(scene.image, positions, find_lattice(scene.image), scene.spacing)
     mask = np.ones(image.shape, bool) if mask is None else mask
     return compare_sites(image, positions, sites, sigma=SIGMA, spacing=scene.spacing, mask=mask)
 
@@ -74,6 +74,33 @@ def test_an_interstitial_column_is_flagged_and_a_noise_peak_is_not():
     np.testing.assert_allclose(found[["y", "x"]].to_numpy(), places[:1])
 
 
+def test_beside_columns_many_times_as_bright_nothing_is_called_a_defect_for_their_tails():
+    scene = scene_of("honeycomb")
+    columns = scene.columns[["y", "x"]].to_numpy()
+    inner = columns[((columns > 60) & (columns < 180)).all(axis=1)]
+    bright = inner[[10, 60]]
+    # Not quite the peaks that are fitted: a core that is narrower, and tails.
+    image = scene.image + render_columns(bright, [30.0, 30.0], scene.image.shape, 0.93 * SIGMA)
+    image += render_columns(bright, [1.0, 1.0], scene.image.shape, 3 * SIGMA)
+    found = flagged(*compared(scene, image))
+    assert sorted(found["kind"]) == ["bright", "bright"]
+    away = np.linalg.norm(found[["y", "x"]].to_numpy()[:, None] - bright, axis=-1)
+    assert away.min(axis=0).max() < 1
+
+
+def test_a_column_beside_the_crystal_is_bright_or_nothing():
+    crystalline = np.zeros((240, 240), bool)
+    crystalline[:, :150] = True
+    scene = scene_of("square", crystalline=crystalline)
+    columns = scene.columns[["y", "x"]].to_numpy()
+    edge = columns[:, 1].max()
+    places = np.array([[100.0, edge + 8.0], [140.0, edge + 8.0]])
+    image = scene.image + render_columns(places, [1.0, 4.0], scene.image.shape, SIGMA)
+    found = flagged(*compared(scene, image, np.vstack([columns, places])))
+    assert found[["kind", "site"]].to_numpy().tolist() == [["bright", -1]]
+    np.testing.assert_allclose(found[["y", "x"]].to_numpy(), places[1:])
+
+
 def test_a_mixture_of_two_metals_is_normal_and_a_third_one_is_not():
     scene = scene_of("square")
     rng = np.random.default_rng(0)
@@ -129,7 +156,7 @@ def test_columns_beyond_the_edge_do_not_change_those_at_it():
         seed=7,
     )
     positions = scene.columns[["y", "x"]].to_numpy()
-    sites = assign_sites(positions, find_lattice(scene.image), scene.spacing)
+    sites = assign_sites(scene.image, positions, find_lattice(scene.image), scene.spacing)
     mask = np.ones(scene.image.shape, bool)
     table, _ = compare_sites(scene.image, positions, sites, sigma=0.27 * 11, spacing=scene.spacing, mask=mask)
     faint = table[table["intensity"] < 0.6]

@@ -15,7 +15,7 @@ def judged(scene, image, extra_positions):
     """Rows of columns at `extra_positions`, the others on their sites."""
     bright = scene.columns[scene.columns["intensity"] > 0.5]
     columns = bright[["y", "x"]].to_numpy()
-    sites = assign_sites(columns, find_lattice(scene.image), SPACING)
+    sites = assign_sites(scene.image, columns, find_lattice(scene.image), SPACING)
     positions = np.vstack([columns, extra_positions])
     taken = sites.columns >= 0
     at = sites.positions.copy()
@@ -50,7 +50,7 @@ def test_a_faint_column_of_every_cell_is_none_and_a_stronger_one_is():
 
 def test_nothing_is_judged_without_sites():
     scene = crystal_image("square", (60, 60), spacing=SPACING, seed=2)
-    sites = assign_sites(np.zeros((0, 2)), find_lattice(scene.image), SPACING)
+    sites = assign_sites(scene.image, np.zeros((0, 2)), find_lattice(scene.image), SPACING)
     table, n_tried = judge_interstitials(
         scene.image,
         np.zeros((0, 2)),

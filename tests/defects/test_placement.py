@@ -15,7 +15,7 @@ SIGMA, SPACING, SIDE = 2.2, 10.0, 200
 def placed(scene, seen=None, mask=None):
     seen = scene.columns[["y", "x"]].to_numpy() if seen is None else seen
     mask = np.ones(scene.image.shape, bool) if mask is None else mask
-    sites = assign_sites(seen, find_lattice(scene.image), SPACING)
+    sites = assign_sites(scene.image, seen, find_lattice(scene.image), SPACING)
     return place_columns(scene.image, seen, sites, sigma=SIGMA, spacing=SPACING, mask=mask), sites
 
 
@@ -100,7 +100,7 @@ def test_the_simulated_width_and_spacing_are_found_in_noise(start, snr):
     )
     rng = np.random.default_rng(0)
     seen = scene.columns[["y", "x"]].to_numpy() + rng.normal(0, 0.5, (len(scene.columns), 2))
-    sites = assign_sites(seen, find_lattice(scene.image), 9.0)
+    sites = assign_sites(scene.image, seen, find_lattice(scene.image), 9.0)
     sigma, spacing = scale_at_sites(scene.image, sites, start, 9.0)
     assert sigma == pytest.approx(2.2, rel=0.06)
     assert spacing == pytest.approx(10, rel=0.02)
@@ -108,7 +108,7 @@ def test_the_simulated_width_and_spacing_are_found_in_noise(start, snr):
 
 def test_without_sites_nothing_changes():
     scene = crystal_image("square", (96, 96), spacing=10, seed=0)
-    sites = assign_sites(np.zeros((0, 2)), find_lattice(scene.image), 10.0)
+    sites = assign_sites(scene.image, np.zeros((0, 2)), find_lattice(scene.image), 10.0)
     assert scale_at_sites(scene.image, sites, 1.7, 8.0) == (1.7, 8.0)
 
 

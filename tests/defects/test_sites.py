@@ -5,12 +5,12 @@ import pytest
 
 from stemlib.defects.sites import assign_sites, surrounded
 from stemlib.lattice.find import find_lattice
-from stemlib.synthetic import PointDefects, Recording, crystal_image
+from stemlib.synthetic import PointDefects, Recording, crystal_image, render_columns
 
 
 def assigned(scene, positions=None):
     positions = scene.columns[["y", "x"]].to_numpy() if positions is None else positions
-    return positions, assign_sites(positions, find_lattice(scene.image), scene.spacing)
+    return positions, assign_sites(scene.image, positions, find_lattice(scene.image), scene.spacing)
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,18 @@ def test_columns_that_are_all_shifted_stay_on_their_sites():
     shifted = ((positions > 60) & (positions < 160)).all(axis=1)
     rng = np.random.default_rng(0)
     positions[shifted] += [0.0, 4.8] + rng.normal(0, 0.3, (shifted.sum(), 2))
-    _, sites = assigned(scene, positions)
+    image = render_columns(positions, np.ones(len(positions)), (220, 220), 2.2)
+    sites = assign_sites(image, positions, find_lattice(scene.image), scene.spacing)
     # About a third lies more than half a spacing from where the lattice has its site.
     assert np.isin(np.flatnonzero(shifted), sites.columns).mean() > 0.9
+
+
+def test_sites_of_which_half_the_columns_are_lost_in_noise_are_in_the_crystal():
+    scene = crystal_image("hexagonal", (220, 220), spacing=10, recording=Recording(snr=4), seed=2)
+    columns = scene.columns[["y", "x"]].to_numpy()
+    seen = columns[np.random.default_rng(0).random(len(columns)) < 0.5]
+    sites = assign_sites(scene.image, seen, find_lattice(scene.image), scene.spacing)
+    assert len(sites.positions) > 0.95 * len(columns)
 
 
 def test_sites_go_on_beyond_the_edge_of_the_image_but_not_of_the_crystal():
