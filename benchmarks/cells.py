@@ -1,4 +1,4 @@
-"""Whether `stemlib.find_lattice` finds the cells of images of other groups, and what each tuned number does to that.
+"""Cells, and missing columns, that are found in images as other groups have them, and what each tuned number does.
 
 Simulated crystals are treated as such images are, too: enlarged, binned, coded, cropped, with pickup, drift, a bar.
 Real images are those of STEMLIB_DATA; without them, only simulated ones are measured. Outcomes are "right" (the lattice
@@ -21,6 +21,7 @@ import harness
 import numpy as np
 
 import stemlib
+from stemlib.agreement.matching import match_columns
 from stemlib.io.files import write_atomically
 from stemlib.synthetic import PointDefects, Recording, crystal_image
 
@@ -57,11 +58,11 @@ def scene(crystal, seed, **recording):
     )
 
 
-def treated(crystal, seed):
-    """Yield a simulated crystal as other people's images come: kind of treatment, image, true cell."""
-    plain = scene(crystal, seed)
-    image, cell = plain.image, plain.translations
-    yield "native", image, cell
+def treated(crystal, seed, vacancies=0.0):
+    """Yield a simulated crystal as other people's images come: treatment, image, true cell, missing columns in it."""
+    plain = scene(crystal, seed, vacancies=vacancies)
+    image, cell, missing = plain.image, plain.translations, plain.missing[["y", "x"]].to_numpy()
+    yield "native", image, cell, missing
     for name, factor, how in (
         ("half as large, area", 0.5, cv2.INTER_AREA),
         ("1.6 times, cubic", 1.6, cv2.INTER_CUBIC),
@@ -71,28 +72,73 @@ def treated(crystal, seed):
         ("3 times, nearest", 3, cv2.INTER_NEAREST),
     ):
         other = cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
-        yield name, other, cell * len(other) / len(image)
+        factor = len(other) / len(image)
+        yield name, other, cell * factor, (missing + 0.5) * factor - 0.5
     levels = np.clip((image - image.min()) / np.ptp(image) * 255, 0, 255).astype(np.uint8)
     coded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, 50])[1]
-    yield "JPEG of quality 50", cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), cell
+    yield "JPEG of quality 50", cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), cell, missing
     y, x = np.mgrid[:256, :256]
     for share, wave in ((0.5, (0.23, 0.02)), (0.7, (0.41, 0.13))):
         stripes = share * image.std() * np.sin(2 * np.pi * (wave[0] * y + wave[1] * x))
-        yield f"pickup, {share} of the contrast", image + stripes, cell
-    yield "3 px drift", scene(crystal, seed, drift=3.0, jitter=0.3).image, cell
-    slipped = image.copy()
-    slipped[140:] = np.roll(slipped[140:], 5, axis=1)
-    yield "a slip of 5 px", slipped, cell
-    yield "25 % vacancies", scene(crystal, seed, vacancies=0.25).image, cell
+        yield f"pickup, {share} of the contrast", image + stripes, cell, missing
+    drifted = scene(crystal, seed, vacancies=vacancies, drift=3.0, jitter=0.3)
+    yield "3 px drift", drifted.image, cell, drifted.missing[["y", "x"]].to_numpy()
+    after = missing[:, 0] >= 140
+    yield (
+        "a slip of 5 px",
+        np.vstack([image[:140, :-5], image[140:, 5:]]),
+        cell,
+        within(missing - np.outer(after, (0, 5)), 0, 0, 255, 250),
+    )
+    few = scene(crystal, seed, vacancies=0.25)
+    yield "25 % vacancies", few.image, cell, few.missing[["y", "x"]].to_numpy()
     rim = image.copy()
     rim[:24] = rim[:, -30:] = 0
-    yield "empty rim", rim, cell
+    yield "empty rim", rim, cell, within(missing, 24, 0, 255, 225)
     bar = image.copy()
     bar[220:232, 30:130] = 3 * bar.max()
-    yield "scale bar", bar, cell
+    hidden = ((missing >= (219, 29)) & (missing <= (232, 130))).all(axis=1)
+    yield "scale bar", bar, cell, missing[~hidden]
     longest = np.linalg.norm(cell, axis=1).max()
     for high, wide in ((5, 6), (4, 9), (3.3, 3.3)):
-        yield f"{high} x {wide} cells", image[: int(high * longest), : int(wide * longest)], cell
+        part = image[: int(high * longest), : int(wide * longest)]
+        yield f"{high} x {wide} cells", part, cell, within(missing, 0, 0, *part.shape)
+
+
+def within(positions, top, left, bottom, right):
+    """Keep positions (N, 2) within a rectangle, px."""
+    return positions[((positions >= (top, left)) & (positions <= (bottom, right))).all(axis=1)]
+
+
+def defect_counts(image, missing, spacing):
+    """Count missing columns, defects found, and those right; beside what is left out, nothing counts."""
+    try:
+        defects = stemlib.find_defects(image)
+    except ValueError:
+        return np.array([len(missing), 0, 0])
+    judged = cv2.erode((~defects.ignored).astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
+    found, missing = (
+        p[judged[tuple(np.clip(np.rint(p).astype(int), 0, np.array(judged.shape) - 1).T)]]
+        for p in (defects.table[["y", "x"]].to_numpy(), missing)
+    )
+    matched = match_columns(missing, found, reach_px=spacing / 2).pairs
+    return np.array([len(missing), len(found), len(matched)])
+
+
+def defect_table(seeds):
+    """Measure F1 of the missing columns of each treatment over all crystals; of few cells, they are no crystal."""
+    table = {}
+    for number, crystal in enumerate(CRYSTALS):
+        for seed in (seeds * number + k + 1 for k in range(seeds)):
+            for name, image, cell, missing in treated(crystal, seed, vacancies=0.02):
+                if name != "25 % vacancies" and not name.endswith("cells"):
+                    native = scene(crystal, seed)
+                    spacing = native.spacing * np.linalg.norm(cell) / np.linalg.norm(native.translations)
+                    table[name] = table.get(name, 0) + defect_counts(image, missing, spacing)
+    return {
+        name: {"missing": int(m), "found": int(f), "f1": 2 * int(r) / int(m + f)}
+        for name, (m, f, r) in table.items()
+    }
 
 
 def outcome(image, truth):
@@ -157,7 +203,7 @@ def simulated_table(seeds):
     table = {}
     for number, crystal in enumerate(CRYSTALS):
         for seed in (seeds * number + k + 1 for k in range(seeds)):
-            for name, image, cell in treated(crystal, seed):
+            for name, image, cell, _ in treated(crystal, seed):
                 counts = table.setdefault(name, {"right": 0, "wrong": 0, "refused": 0})
                 counts[outcome(image, cell)[0]] += 1
     return table
@@ -212,9 +258,14 @@ def sensitivity(cases):
 
 def markdown(result):
     """Return the tables of docs/validation.md."""
-    lines = ["| simulated crystals | right | refused | wrong |", "| --- | --- | --- | --- |"]
+    lines = [
+        "| simulated crystals | cell right | refused | wrong | F1 of missing columns |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for name, counts in result["simulated"].items():
-        lines.append(f"| {name} | {counts['right']} | {counts['refused']} | {counts['wrong']} |")
+        defects = result["missing columns"].get(name)
+        f1 = "" if defects is None else f"{defects['f1']:.3f}"
+        lines.append(f"| {name} | {counts['right']} | {counts['refused']} | {counts['wrong']} | {f1} |")
     if "field images" in result:
         lines += ["", "| image | outcome | a, b (px) | angle (°) |", "| --- | --- | --- | --- |"]
         for row in result["field images"]:
@@ -253,6 +304,7 @@ def main():
     warnings.simplefilter("ignore")
     data = os.environ.get("STEMLIB_DATA")
     result = {"environment": harness.environment(), "simulated": simulated_table(chosen.seeds)}
+    result["missing columns"] = defect_table(chosen.seeds)
     # Half a dozen simulated scenes, of hard treatments as well.
     hard = (
         "native",
@@ -264,7 +316,7 @@ def main():
     )
     cases = []
     for number, (crystal, name) in enumerate(zip(CRYSTALS, hard, strict=False)):
-        cases += [(image, cell) for kind, image, cell in treated(crystal, number + 1) if kind == name]
+        cases += [(image, cell) for kind, image, cell, _ in treated(crystal, number + 1) if kind == name]
     if data:
         folder = Path(data)
         result["field images"] = field_table(folder / "field-atomic")

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +58,8 @@ class Defects:
         Height and width of the image, px.
     pixel_size_nm : float or None
     ignored : numpy.ndarray of bool, shape (H, W), or None
-        What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
+        What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number, and rows
+        beside those at which the scan slipped.
     """
 
     table: pd.DataFrame
@@ -148,7 +149,8 @@ def find_defects(
     Warns
     -----
     UserWarning
-        If the lattice covers less than half of the image, or of the mask: the rest is not judged.
+        If the lattice covers less than half of the image, or of the mask, so that the rest is not judged; if the scan
+        slipped, or a part of the image is left out.
 
     References
     ----------
@@ -177,7 +179,16 @@ def find_defects(
         raise ValueError(
             f"image shows {len(columns.table)} atomic column(s); defects show against a crystal of many"
         )
-    lattice = _lattice_of(bright, scheme, descriptor, mask=mask, spacing=columns.spacing, seed=seed)
+    settings = {"spacing": columns.spacing, "seed": seed}
+    lattice = _lattice_of(bright, scheme, descriptor, mask=mask, **settings)
+    if lattice is not None and lattice.slips:
+        slipped = _beside_slips(lattice, shape) & mask
+        ignored, mask = ignored | slipped, mask & ~slipped
+        row, column = (
+            np.clip(np.rint(columns.table[["y", "x"]]).astype(int), 0, np.array(shape) - 1).to_numpy().T
+        )
+        columns = replace(columns, table=columns.table[mask[row, column]].reset_index(drop=True))
+        lattice = _lattice_of(bright, scheme, descriptor, mask=mask, **settings)
     if lattice is not None and not mask.all():
         filled = continue_crystal(bright.image, mask, lattice, columns.spacing)
         bright = Micrograph(filled, micrograph.pixel_size_nm)
@@ -226,8 +237,12 @@ def _check_choice(value, name, choices):
 def _lattice_of(bright, scheme, descriptor, *, mask, **settings):
     """The lattice, or None where it is not needed and none is found."""
     try:
+        with warnings.catch_warnings():
+            # It is said what becomes of the rows beside it.
+            warnings.filterwarnings("ignore", "the scan slipped")
+            lattice = find_lattice(bright, mask=mask, **settings)
         # The sites of a superstructure are not each other's kin, however little they differ.
-        lattice = find_lattice(bright, mask=mask, **settings).with_superstructure()
+        lattice = lattice.with_superstructure()
     except ValueError as error:
         if scheme == "unit-cell" or descriptor == "contrast":
             remedy = 'scheme="columns" with descriptor="patterson" needs no lattice'
@@ -241,6 +256,17 @@ def _lattice_of(bright, scheme, descriptor, *, mask, **settings):
             f"the lattice covers {covered:.0%} of the image; defects are only found there", stacklevel=3
         )
     return lattice
+
+
+def _beside_slips(lattice, shape):
+    """Rows in which columns are torn, or too near to those that are to be told from them; and say so."""
+    away = lattice.lengths.max()
+    rows = np.abs(np.arange(shape[0])[:, None] - np.array(lattice.slips) + 0.5).min(axis=1) < away
+    warnings.warn(
+        f"the scan slipped at row {', '.join(map(str, lattice.slips))}: the rows within {away:.0f} px are left out",
+        stacklevel=3,
+    )
+    return np.broadcast_to(rows[:, None], shape)
 
 
 def _inner(mask, rim):

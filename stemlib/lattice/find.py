@@ -1,6 +1,7 @@
 """The unit cell of an atomic-resolution image: `find_lattice`."""
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from stemlib.fourier.unit_cell import cells_between, reduce_cell
 from stemlib.io.masking import masked_micrograph
 from stemlib.io.micrograph import check_positive
 from stemlib.lattice.refinement import NaturalImage, largest_grain
+from stemlib.lattice.slips import find_slips
 from stemlib.lattice.superstructure import larger_cell
 
 SMALLEST_SIDE = 32  # px
@@ -80,6 +82,8 @@ class Lattice:
     pixel_size_nm : float or None
     ignored : numpy.ndarray of bool, shape (H, W), or None
         What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
+    slips : tuple of int
+        First rows after the scan slipped: from there on, the whole crystal is displaced.
     """
 
     cell: np.ndarray
@@ -91,6 +95,7 @@ class Lattice:
     shape: tuple[int, int]
     pixel_size_nm: float | None
     ignored: np.ndarray | None = None
+    slips: tuple[int, ...] = ()
 
     @property
     def a(self):
@@ -263,6 +268,11 @@ def find_lattice(
         If the image is too small, not finite or not two-dimensional, shows no columns, or nothing in it is periodic
         in two directions.
 
+    Warns
+    -----
+    UserWarning
+        If the scan slipped, or a part of the image is left out.
+
     Examples
     --------
     >>> from stemlib.synthetic import crystal_image
@@ -294,6 +304,12 @@ def find_lattice(
     larger = larger_cell(samples)
     if larger is not None:
         larger = np.rint(larger @ np.linalg.inv(cell)).astype(int)
+    slips = tuple(row * natural.factor for row in find_slips(grain.flat, cell, natural.spacing))
+    if slips:
+        warnings.warn(
+            f"the scan slipped at row {', '.join(map(str, slips))}: a mask of one side gives its cell undisturbed",
+            stacklevel=2,
+        )
     return Lattice(
         cell * natural.factor,
         grain.variance,
@@ -304,6 +320,7 @@ def find_lattice(
         bright.shape,
         micrograph.pixel_size_nm,
         ignored,
+        slips,
     )
 
 

@@ -55,7 +55,7 @@ class Look:
         return Line2D([], [], label=self.label.format(truth=truth), **look.of_marks())
 
 
-_LEFT_OUT = Look("left out: no record of the specimen", style.ORANGE, line=":", width=1.0)
+_LEFT_OUT = Look("left out", style.ORANGE, line=":", width=1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,6 +130,15 @@ def test_the_mask_hides_defects(scene, defects):
     assert len(hidden.table) >= 0.9 * expected
 
 
+def test_a_slip_of_the_scan_is_left_out_and_no_fault():
+    image = crystal_image("honeycomb", (256, 300), spacing=10, rotation_deg=17, seed=3).image
+    image = np.vstack([image[:140, :256], image[140:, 5:261]])
+    with pytest.warns(UserWarning, match="the scan slipped at row 140: the rows within 17 px are left out"):
+        found = find_defects(image)
+    assert len(found.table) <= 1
+    assert found.ignored[125:155].all() and not found.ignored[:120].any() and not found.ignored[160:].any()
+
+
 def test_a_row_of_vacancies_is_a_chain():
     scene = crystal_image("square", (240, 240), spacing=12, seed=1)
     y, x = np.indices(scene.image.shape)
