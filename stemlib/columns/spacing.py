@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from stemlib.columns.network import probability_map, standardised
 from stemlib.columns.peaks import find_peaks
+from stemlib.fourier.patterson import significant_cells
 
 WORKING_SPACING = 7.0  # px between neighbours at which the network is asked
 _LADDER = 4.0 * 20.0 ** (np.arange(13) / 8)  # to 360 px
@@ -150,8 +151,8 @@ def find_spacing(image, network):
     """Find the distance of neighbouring columns in an image of unknown scale.
 
     The network answers only where neighbours are 4 to 13 px apart. It is tried on pieces of the image resampled to a
-    ladder of scales; the finest at which the columns found fill a good part of what they fill at any is taken, and
-    refined.
+    ladder of scales; the finest at which the columns found fill a good part of what they fill at any is taken, if
+    something repeats at that scale or at none, and refined.
 
     Parameters
     ----------
@@ -179,10 +180,19 @@ def find_spacing(image, network):
             most = max(trial.filled for trial in trials)
             # The finest scale that explains a good part: at coarser ones, groups of columns look like one, and
             # faint columns between strong ones are left out.
-            best = min((t for t in trials if t.filled > _GOOD_PART * most), key=lambda trial: trial.spacing)
+            good = sorted(
+                (t for t in trials if t.filled > _GOOD_PART * most), key=lambda trial: trial.spacing
+            )
+            best = next((t for t in good if len(good) == 1 or _repeats(image, t.spacing)), good[0])
             refined = _try(image, network, WORKING_SPACING / best.spacing, n_pieces, exactly=True)
             return (refined or best).spacing
     return None
+
+
+def _repeats(image, spacing):
+    """Whether anything repeats at this scale, which the noise of an enlarged image does not."""
+    small = resample(image, WORKING_SPACING / spacing)
+    return next(significant_cells(small, np.ones_like(small), WORKING_SPACING), None) is not None
 
 
 def _try(image, network, factor, n_pieces, *, exactly=False):

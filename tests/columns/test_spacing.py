@@ -1,11 +1,13 @@
 """The distance of neighbours is that of the crystal, however noisy the columns' places are."""
 
+import cv2
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from stemlib.columns.spacing import nearest_distance, resample, resampling_blur
-from stemlib.synthetic import named_crystal, render_columns
+from stemlib.columns.network import ColumnNetwork
+from stemlib.columns.spacing import find_spacing, nearest_distance, resample, resampling_blur
+from stemlib.synthetic import PointDefects, Recording, crystal_image, named_crystal, render_columns
 from stemlib.synthetic.crystals import lattice_points
 
 
@@ -33,6 +35,20 @@ def test_crystals_of_two_spacings_have_the_median_one():
     wide = points("square", 0.3)
     narrow = [points("square", 0.3, seed) * 0.8 for seed in (1, 2)]
     assert nearest_distance([wide, *narrow]) == pytest.approx(8, rel=0.03)
+
+
+def test_the_grain_of_an_enlarged_image_is_no_crystal():
+    scene = crystal_image(
+        "honeycomb",
+        (256, 256),
+        spacing=12.5,
+        rotation_deg=36,
+        defects=PointDefects(vacancies=0.02),
+        recording=Recording(snr=15),
+        seed=3,
+    )
+    large = cv2.resize(scene.image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    assert find_spacing(large, ColumnNetwork.load(device="cpu")) == pytest.approx(37.5, rel=0.03)
 
 
 def test_very_many_columns():
