@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from stemlib.columns.find import find_columns
+from stemlib.columns.find import Columns, find_columns
 from stemlib.defects.column_statistics import compare_sites
 from stemlib.defects.continuation import continue_crystal
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
 from stemlib.defects.placement import complete_columns, scale_at_sites
+from stemlib.fourier.filters import natural_factor, reduced
 from stemlib.io.masking import masked_micrograph
 from stemlib.io.micrograph import Micrograph, check_positive
 from stemlib.io.tables import with_nanometres, write_csv
@@ -189,44 +190,85 @@ def find_defects(
         )
         columns = replace(columns, table=columns.table[mask[row, column]].reset_index(drop=True))
         lattice = _lattice_of(bright, scheme, descriptor, mask=mask, **settings)
-    if lattice is not None and not mask.all():
-        filled = continue_crystal(bright.image, mask, lattice, columns.spacing)
-        bright = Micrograph(filled, micrograph.pixel_size_nm)
     allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
-    table = columns.table[["y", "x", "probability", "intensity"]].assign(site=-1)
+    # As many pixels as columns need: more would bring nothing but time.
+    factor = natural_factor(columns.spacing)
+    scene = _Scene.at_natural_scale(bright.image, mask, columns, lattice, factor)
+    table = scene.columns.table[["y", "x", "probability", "intensity"]].assign(site=-1)
+    spacing = scene.columns.spacing
     places, n_places, flagged = None, 0, None
     if descriptor != "patterson" and lattice is not None:
-        table, sites = complete_columns(bright.image, columns, lattice, seed=seed)
+        table, sites = complete_columns(scene.image, scene.columns, scene.lattice, seed=seed)
         positions = table[["y", "x"]].to_numpy()
-        sigma, spacing = scale_at_sites(bright.image, sites, columns.sigma, columns.spacing)
+        sigma, apart = scale_at_sites(scene.image, sites, scene.columns.sigma, spacing)
         places, n_places = compare_sites(
-            bright.image, positions, sites, sigma=sigma, spacing=spacing, mask=mask, seed=seed
+            scene.image, positions, sites, sigma=sigma, spacing=apart, mask=scene.mask, seed=seed
         )
         flagged = places[places["log_p"] <= np.log(allowed / max(n_places, 1))]
     segments, unusual = None, np.zeros(0, bool)
     if descriptor != "contrast":
         segments = score_segments(
-            columns.semantic_image if source == "semantic" else bright.image,
-            lattice if scheme == "unit-cell" else None,
+            scene.columns.semantic_image if source == "semantic" else scene.image,
+            scene.lattice if scheme == "unit-cell" else None,
             # Around columns that only some cells show, windows would be a small group of their own.
             table.loc[(table["site"] >= 0) | (places is None), ["y", "x"]].to_numpy(),
-            spacing=columns.spacing,
-            mask=_inner(mask, _RIM * columns.spacing) if source == "semantic" else mask,
+            spacing=spacing,
+            mask=_inner(scene.mask, _RIM * spacing) if source == "semantic" else scene.mask,
             doubtful=None if flagged is None else flagged[["y", "x"]].to_numpy(),
             seed=seed,
         )
         unusual = segments.log_p <= np.log(allowed / max(len(segments.log_p), 1))
-    found = number_chains(join_parts(flagged, segments, unusual, columns.spacing), columns.spacing)
+    found = number_chains(join_parts(flagged, segments, unusual, spacing), spacing)
+    found, scored, segments = (
+        _enlarged(one, factor) for one in (found, _scored(table, places, segments), _segment_table(segments))
+    )
     return Defects(
         with_nanometres(found, micrograph.pixel_size_nm, micrograph.origin_nm),
-        with_nanometres(_scored(table, places, segments), micrograph.pixel_size_nm, micrograph.origin_nm),
-        _segment_table(segments),
+        with_nanometres(scored, micrograph.pixel_size_nm, micrograph.origin_nm),
+        segments,
         lattice,
         n_places + len(unusual),
         shape,
         micrograph.pixel_size_nm,
         ignored,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What is judged: an image of bright columns at their natural scale, continued where it is hidden."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    columns: Columns
+    lattice: Lattice | None
+
+    @classmethod
+    def at_natural_scale(cls, image, mask, columns, lattice, factor):
+        """The scene in an image whose pixels are blocks of so many pixels a side."""
+        if factor > 1:
+            semantic, _ = reduced(columns.semantic_image, np.ones_like(mask), factor)
+            _, visible = reduced(image, mask, factor)
+            image, _ = reduced(image, np.ones_like(mask), factor)
+            mask = visible > 0
+            columns = replace(
+                columns,
+                table=_enlarged(columns.table, 1 / factor),
+                semantic_image=semantic,
+                spacing=columns.spacing / factor,
+                # A mean over a pixel is a blur.
+                sigma=float(np.sqrt((columns.sigma / factor) ** 2 + (1 - factor**-2) / 12)),
+            )
+            lattice = None if lattice is None else lattice.rescaled(1 / factor, image.shape)
+        if lattice is not None and not mask.all():
+            image = continue_crystal(image, mask, lattice, columns.spacing)
+        return cls(image, mask, columns, lattice)
+
+
+def _enlarged(table, factor):
+    """A table of positions in an image in px of the same image enlarged."""
+    moved = {name: (table[name] + 0.5) * factor - 0.5 for name in ("y", "x")}
+    return table.assign(**moved, **({"offset": table["offset"] * factor} if "offset" in table else {}))
 
 
 def _check_choice(value, name, choices):

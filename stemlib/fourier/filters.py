@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 _LARGE = 2**20  # px to transform
+_NATURAL = 8.0  # px between neighbouring columns, below which no pixel is spared
 
 
 def flatten(image, weights, sigma):
@@ -67,6 +68,17 @@ def blurred(image, sigma):
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=cv2.BORDER_REFLECT)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def natural_factor(spacing):
+    """The whole number by which to reduce an image of columns so far apart, px: 8 to 16 px apart lose nothing.
+
+    Examples
+    --------
+    >>> [natural_factor(spacing) for spacing in (5.0, 15.9, 16.0, 67.4)]
+    [1, 1, 2, 8]
+    """
+    return max(1, int(spacing / _NATURAL))
 
 
 def reduced(image, mask, factor):

@@ -126,6 +126,19 @@ class Lattice:
             return self
         return replace(self, cell=reduce_cell(self.superstructure @ self.cell), superstructure=None)
 
+    def rescaled(self, factor, shape):
+        """The lattice of the image enlarged by a factor, or reduced, to a shape (H, W)."""
+        return replace(
+            self,
+            cell=self.cell * factor,
+            origin=(self.origin + 0.5) * factor - 0.5,
+            distortion=Distortion(self.distortion.field.enlarged(factor)),
+            shape=shape,
+            pixel_size_nm=None if self.pixel_size_nm is None else self.pixel_size_nm / factor,
+            ignored=None,
+            slips=tuple(round(row * factor) for row in self.slips),
+        )
+
     @property
     def lengths(self):
         """Lengths of a and b, px."""

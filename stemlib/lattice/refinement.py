@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from stemlib.fourier.filters import even_contrast, reduced
+from stemlib.fourier.filters import even_contrast, natural_factor, reduced
 from stemlib.fourier.geometric_phase import NodeWaves, NoLatticeError, PhaseField, affine_part, measure_phases
 from stemlib.fourier.patterson import bandpassed, significant_cells
 from stemlib.lattice.cell_samples import CellSamples, cell_displacements, fit_gradient
 
-_NATURAL = 8.0  # px between neighbouring columns, below which no pixel is spared
 _FINEST = 2.0  # cycles per spacing up to which a crystal's columns reflect
 _MOST_PHASES = 8  # reflections whose phases are measured
 _LARGEST_FIT = 0.02  # mean displacement gradient by which a refined cell may still be off
@@ -34,7 +33,7 @@ class NaturalImage:
     """
 
     def __init__(self, image, mask, spacing):
-        self.factor = max(1, int(spacing / _NATURAL))
+        self.factor = natural_factor(spacing)
         self.spacing = spacing / self.factor
         self.image, self.weights = reduced(image, mask, self.factor)
 

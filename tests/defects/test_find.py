@@ -1,8 +1,10 @@
 """Defects that were simulated are found, none where none is, and wrong or hopeless input is told clearly."""
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial import cKDTree
 
 import stemlib
 from stemlib.defects.find import find_defects
@@ -128,6 +130,24 @@ def test_the_mask_hides_defects(scene, defects):
     assert (hidden.table["x"] > 126).all()
     expected = (simulated(scene)[:, 1] > 140).sum()
     assert len(hidden.table) >= 0.9 * expected
+
+
+@pytest.mark.parametrize("how", [cv2.INTER_NEAREST, cv2.INTER_CUBIC])
+def test_an_enlarged_image_has_the_same_defects_and_lattice(how):
+    defects = PointDefects(vacancies=0.02, displaced=0.01)
+    scene = crystal_image("perovskite", (192, 192), spacing=10, rotation_deg=20, defects=defects, seed=5)
+    usual = find_defects(scene.image, pixel_size_nm=0.03)
+    large = find_defects(cv2.resize(scene.image, None, fx=3, fy=3, interpolation=how), pixel_size_nm=0.01)
+    assert len(usual.table) >= 5
+    one, other = (r.table.sort_values(["y", "x"], ignore_index=True) for r in (usual, large))
+    assert other["kind"].tolist() == one["kind"].tolist()
+    np.testing.assert_allclose(other[["y", "x"]], 3 * one[["y", "x"]] + 1, atol=0.5)
+    np.testing.assert_allclose(other[["y_nm", "offset_nm"]], 0.01 * other[["y", "offset"]])
+    np.testing.assert_allclose(large.lattice.lengths_nm, usual.lattice.lengths_nm, rtol=1e-3)
+    assert large.lattice.shape == large.shape == (576, 576)
+    assert large.score_map.shape == (576, 576)
+    # The lattice's points lie on columns, in the image's own pixels.
+    assert np.median(cKDTree(large.columns[["y", "x"]]).query(large.lattice.points()[1])[0]) < 2
 
 
 def test_a_slip_of_the_scan_is_left_out_and_no_fault():
