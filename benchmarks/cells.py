@@ -22,7 +22,6 @@ import numpy as np
 
 import stemlib
 from stemlib.agreement.matching import match_columns
-from stemlib.io.files import write_atomically
 from stemlib.synthetic import PointDefects, Recording, crystal_image
 
 CRYSTALS = ("square", "hexagonal", "honeycomb", "graphene", "kagome", "perovskite", "1T'")
@@ -39,8 +38,7 @@ MODULES = (
 )
 FACTORS = (0.7, 1.4)
 OPENED = {"velox4.emd": {"select": 0}, "soot.tif": {"channel": "red"}}
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "validation.md"
-START, END = "<!-- cells -->", "<!-- end of cells -->"
+MARK = "cells"  # of the tables in docs/validation.md
 TOLERANCE = 0.06  # of the true cell; those of real images were read off by eye
 
 
@@ -257,7 +255,7 @@ def sensitivity(cases):
 
 
 def markdown(result):
-    """Return the tables of docs/validation.md."""
+    """Return the tables of docs/validation.md, from `cells.json`."""
     lines = [
         "| simulated crystals | cell right | refused | wrong | F1 of missing columns |",
         "| --- | --- | --- | --- | --- |",
@@ -285,12 +283,6 @@ def markdown(result):
             f"cell, {counts['wrong']} another one, and {counts['refused']} are refused.",
         ]
     return "\n".join(lines)
-
-
-def fill(page, text):
-    """Replace what stands between the marks of a page."""
-    before, rest = page.read_text(encoding="utf-8").split(START)
-    write_atomically(page, f"{before}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}")
 
 
 def main():
@@ -324,7 +316,7 @@ def main():
         cases += [(image, cell) for _, image, cell in field_images(folder / "field-atomic")]
     harness.write(chosen.output, result)
     if data:
-        fill(PAGE, markdown(result))
+        harness.fill_page(MARK, markdown(result))
     if not chosen.sensitivity:
         return
     numbers = {"environment": harness.environment(), **sensitivity(cases)}

@@ -17,6 +17,8 @@ from types import ModuleType
 import stemlib
 from stemlib.io.files import write_atomically
 
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "validation.md"
+
 
 def parser(script: str, description: str) -> argparse.ArgumentParser:
     """Return a parser that knows ``--output``: by default the JSON file beside the script."""
@@ -46,6 +48,23 @@ def read(path: Path) -> dict:
 def write(path: Path, result: dict) -> None:
     """Write a result as a whole, or not at all."""
     write_atomically(path, json.dumps(result, indent=1) + "\n")
+
+
+def page_part(mark: str) -> str:
+    """Return what stands between ``<!-- mark -->`` and ``<!-- end of mark -->`` in docs/validation.md."""
+    return (
+        PAGE.read_text(encoding="utf-8")
+        .split(f"<!-- {mark} -->")[1]
+        .split(f"<!-- end of {mark} -->")[0]
+        .strip()
+    )
+
+
+def fill_page(mark: str, text: str) -> None:
+    """Replace what stands there."""
+    start, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    before, rest = PAGE.read_text(encoding="utf-8").split(start)
+    write_atomically(PAGE, f"{before}{start}\n\n{text}\n\n{end}{rest.split(end)[1]}")
 
 
 def set_threads(number: int) -> None:

@@ -21,6 +21,7 @@ import stemlib
 from stemlib.agreement.matching import match_columns
 
 EDGE = 13  # px of the Cr field in which its authors labelled nothing
+MARK = "labelled defects"  # of the table in docs/validation.md
 TOYS = ("graphene_d150", "hbn_d150", "mos2_d200", "oxide_d250")
 
 
@@ -108,6 +109,21 @@ def graphene(folder):
     return {**rates(total), "frames refused": refused}
 
 
+def markdown(result):
+    """Return the table of docs/validation.md, from `labelled_defects.json`."""
+    lines = [
+        "| image | labelled | found | recall | precision | F1 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    groups = {f"WSe2 with Cr, {name}": row for name, row in result["WSe2 with Cr"].items()}
+    groups |= {f"Gaussians, {name}": row for name, row in result["scenes of Gaussians"].items()}
+    groups["silicon in graphene, all frames"] = graphene = result["silicon in graphene"]
+    for name, row in groups.items():
+        rates = " | ".join(f"{row[key]:.2f}" for key in ("recall", "precision", "f1"))
+        lines.append(f"| {name} | {row['labelled']} | {row['found']} | {rates} |")
+    return "\n".join([*lines, "", f"Of the frames of graphene, {graphene['frames refused']} are refused."])
+
+
 def main():
     """Measure, print, and write `labelled_defects.json`."""
     chosen = harness.parser(__file__, __doc__).parse_args()
@@ -119,9 +135,9 @@ def main():
     result["scenes of Gaussians"] = dict(toys(folder))
     result["silicon in graphene"] = graphene(folder / "graphene-si")
     result["seconds"] = time.perf_counter() - start
-    for kind in ("WSe2 with Cr", "scenes of Gaussians", "silicon in graphene"):
-        print(kind, result[kind], sep="\n  ")
+    print(markdown(result))
     harness.write(chosen.output, result)
+    harness.fill_page(MARK, markdown(result))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 
 _BLUR = 0.45  # standard deviation over the distance of samples, where these are farther apart than pixels
 _MOST_SAMPLES = 48  # along a cell
+_TABLE = 4096  # places in a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +163,18 @@ def on_image(points, shape):
 
 
 def values_at(image, points, how=cv2.INTER_LINEAR):
-    """Values at points (..., 2), interpolated; OpenCV's tables of places have at most 32767 rows and columns."""
+    """Values at points (..., 2), interpolated; OpenCV's tables of places have at most 32767 rows and columns.
+
+    Examples
+    --------
+    >>> image = np.fromfunction(lambda y, x: x, (4, 9), dtype=np.float32)
+    >>> values_at(image, np.tile([2.0, 6.5], (70_000, 1)))[-1]
+    np.float32(6.5)
+    """
     if not points.size:
         return np.zeros(points.shape[:-1], image.dtype)
-    y, x = (points[..., axis].astype(np.float32) for axis in (0, 1))
-    found = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REFLECT)
-    return found.reshape(points.shape[:-1])
+    places = points.reshape(-1, 2).astype(np.float32)
+    wide = min(len(places), _TABLE)
+    table = np.resize(places, (-(-len(places) // wide), wide, 2))
+    found = cv2.remap(image, table[..., 1], table[..., 0], how, borderMode=cv2.BORDER_REFLECT)
+    return found.ravel()[: len(places)].reshape(points.shape[:-1])
