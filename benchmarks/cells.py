@@ -28,13 +28,17 @@ CRYSTALS = ("square", "hexagonal", "honeycomb", "graphene", "kagome", "perovskit
 MODULES = (
     "stemlib.fourier.patterson",
     "stemlib.fourier.geometric_phase",
+    "stemlib.fourier.filters",
+    "stemlib.fourier.unit_cell",
     "stemlib.lattice.cell_samples",
     "stemlib.lattice.find",
     "stemlib.lattice.refinement",
+    "stemlib.lattice.slips",
     "stemlib.lattice.superstructure",
     "stemlib.io.grey",
     "stemlib.io.masking",
     "stemlib.io.scale",
+    "stemlib.io.unrecorded",
 )
 FACTORS = (0.7, 1.4)
 OPENED = {"velox4.emd": {"select": 0}, "soot.tif": {"channel": "red"}}

@@ -189,7 +189,8 @@ def find_defects(
             np.clip(np.rint(columns.table[["y", "x"]]).astype(int), 0, np.array(shape) - 1).to_numpy().T
         )
         columns = replace(columns, table=columns.table[mask[row, column]].reset_index(drop=True))
-        lattice = _lattice_of(bright, scheme, descriptor, mask=mask, **settings)
+        slips, lattice = lattice.slips, _lattice_of(bright, scheme, descriptor, mask=mask, **settings)
+        lattice = None if lattice is None else replace(lattice, slips=slips)
     allowed = _USED * false_alarms / (2 if descriptor == "both" and lattice is not None else 1)
     # As many pixels as columns need: more would bring nothing but time.
     factor = natural_factor(columns.spacing)

@@ -1,4 +1,4 @@
-"""Unit cells in standard form, and the cells of a lattice within a rectangle."""
+"""Unit cells in standard form, the cells of a lattice within a rectangle, and its reflections."""
 
 import numpy as np
 
@@ -65,3 +65,36 @@ def cells_between(cell, origin, low, high, *, margin=0):
     first = np.floor(steps.min(axis=0)).astype(int) - margin
     last = np.ceil(steps.max(axis=0)).astype(int) + margin
     return np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1].reshape(2, -1).T
+
+
+_FINEST = 2.0  # cycles per spacing up to which a crystal's columns reflect
+
+
+def reflections_of(cell, spacing):
+    """Find the reflections of a lattice that its columns can show, one of each pair.
+
+    Parameters
+    ----------
+    cell : numpy.ndarray, shape (2, 2)
+        Translations as rows, (y, x), px.
+    spacing : float
+        Distance of neighbouring columns, px; nothing finer than half of it shows.
+
+    Returns
+    -------
+    indices : numpy.ndarray of int, shape (N, 2)
+    vectors : numpy.ndarray, shape (N, 2)
+        (y, x), cycles per px.
+
+    Examples
+    --------
+    >>> reflections_of(np.array([[0.0, 10.0], [10.0, 0.0]]), 16.0)[0].tolist()
+    [[0, 1], [1, 0]]
+    """
+    finest = _FINEST / spacing
+    far = np.ceil(finest * np.linalg.norm(cell, axis=1)).astype(int)
+    indices = np.mgrid[0 : far[0] + 1, -far[1] : far[1] + 1].reshape(2, -1).T
+    indices = indices[(indices[:, 0] > 0) | (indices[:, 1] > 0)]
+    vectors = indices @ np.linalg.inv(cell).T
+    near = np.linalg.norm(vectors, axis=1) <= finest
+    return indices[near], vectors[near]

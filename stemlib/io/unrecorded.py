@@ -46,10 +46,11 @@ def unrecorded(image, recorded):
     >>> {what: int(there.sum()) for what, there in unrecorded(image, np.ones(image.shape, bool)).items()}
     {'empty rim': 704}
     """
-    usual = np.median(_range(image, 3)[recorded])
+    varying = _range(image, 3)
+    usual = np.median(varying[recorded])
     if usual == 0:
         return {}
-    flat = cv2.dilate((_range(image, 3) <= _FLAT * usual).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    flat = cv2.dilate((varying <= _FLAT * usual).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     found = {"empty rim": _rim(flat | ~recorded, recorded), "dead lines": _dead(image)}
     found["annotation"] = _annotation(image, found["empty rim"] | found["dead lines"])
     return {what: there & recorded for what, there in found.items() if (there & recorded).any()}
@@ -90,16 +91,14 @@ def _rim(flat, recorded):
 def _annotation(image, known):
     """Rectangles of the brightest or darkest grey that stop at once, and what is drawn beside bars in the same grey."""
     there = np.zeros(image.shape, np.uint8)
-    middle = float(np.median(image))
+    middle, constant = float(np.median(image)), _range(image, 2) == 0
     for sign in (1, -1):
         grey = sign * (image - middle)
         plateaus = _plateaus(grey)
         # Beside what is as bright or dark itself, only that it is constant gives it away.
-        constant = (_range(image, 2) == 0) & (grey > (1 - _NEAR_TOP) * grey.max())
-        constant = cv2.dilate(constant.astype(np.uint8), np.ones((2, 2), np.uint8), anchor=(1, 1))
-        both = [
-            cv2.findContours(m, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0] for m in (plateaus, constant)
-        ]
+        drawn = (constant & (grey > (1 - _NEAR_TOP) * grey.max())).astype(np.uint8)
+        drawn = cv2.dilate(drawn, np.ones((2, 2), np.uint8), anchor=(1, 1))
+        both = [cv2.findContours(m, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0] for m in (plateaus, drawn)]
         for contour in itertools.chain(*both):
             x, y, wide, high = cv2.boundingRect(contour)
             if max(wide, high) < _SHORTEST_BAR or min(wide, high) < 2 or wide * high > _LARGEST * image.size:

@@ -9,9 +9,9 @@ from scipy import ndimage
 from stemlib.fourier.filters import even_contrast, natural_factor, reduced
 from stemlib.fourier.geometric_phase import NodeWaves, NoLatticeError, PhaseField, affine_part, measure_phases
 from stemlib.fourier.patterson import bandpassed, significant_cells
+from stemlib.fourier.unit_cell import reflections_of
 from stemlib.lattice.cell_samples import CellSamples, cell_displacements, fit_gradient
 
-_FINEST = 2.0  # cycles per spacing up to which a crystal's columns reflect
 _MOST_PHASES = 8  # reflections whose phases are measured
 _LARGEST_FIT = 0.02  # mean displacement gradient by which a refined cell may still be off
 _FEWEST_FITTED = 12  # cells
@@ -124,7 +124,7 @@ def grain_of(natural, cell):
     longest = np.linalg.norm(cell, axis=1).max()
     flat = even_contrast(bandpassed(natural.image, natural.weights, natural.spacing), longest)
     waves = NodeWaves(flat, natural.weights, max(longest, max(flat.shape) / 48))
-    indices = _strongest(waves, cell, _FINEST / natural.spacing)
+    indices = _strongest(waves, cell, natural.spacing)
     for _ in range(4):
         gradient, variance, field = affine_part(measure_phases(waves, cell, indices))
         if np.abs(gradient).max() > _LARGEST_GRADIENT:
@@ -135,14 +135,10 @@ def grain_of(natural, cell):
     return Grain(cell, variance, field, flat, natural.weights, natural.spacing)
 
 
-def _strongest(waves, cell, finest):
+def _strongest(waves, cell, spacing):
     """Indices (h, k) of the lattice's strongest reflections, the first two not collinear."""
-    reciprocal = np.linalg.inv(cell).T
-    far = np.ceil(finest * np.linalg.norm(cell, axis=1)).astype(int)
-    indices = np.mgrid[0 : far[0] + 1, -far[1] : far[1] + 1].reshape(2, -1).T
-    indices = indices[(indices[:, 0] > 0) | (indices[:, 1] > 0)]
-    indices = indices[np.linalg.norm(indices @ reciprocal, axis=1) <= finest]
-    powers = (np.abs(waves.amplitudes(indices @ reciprocal)) ** 2 * (waves.coverage > 0)).sum(axis=(1, 2))
+    indices, vectors = reflections_of(cell, spacing)
+    powers = (np.abs(waves.amplitudes(vectors)) ** 2 * (waves.coverage > 0)).sum(axis=(1, 2))
     indices = indices[np.argsort(-powers)]
     across = np.flatnonzero(indices[:, 0] * indices[0, 1] != indices[:, 1] * indices[0, 0])
     if not len(across):

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from stemlib.fourier.unit_cell import reflections_of
+
 _JUMP = 0.7  # radians, root mean square over reflections: an eighth of a lattice spacing
 _NARROW = (
-    3  # rows beside a slip in which its jump is seen as well: it is no strain, and no fault between columns
+    3  # rows beside a slip in which its jump is seen as well: it is no strain, nor a fault between columns
 )
 _ALIKE = 0.7  # mean cosine of the difference of the two jumps
 _STANDS_OUT = 3.5  # times the median over all rows: noise, drift and several grains make all rows alike
@@ -41,11 +43,12 @@ def find_slips(flat, cell, spacing):
     >>> find_slips(image, scene.translations, 9.0)
     [60]
     """
-    waves = _row_waves(flat, _reflections(cell, 2 / spacing))
+    waves = _row_waves(flat, reflections_of(cell, spacing)[1])
     wide = int(np.ceil(np.linalg.norm(cell, axis=1).max()))
     if len(flat) < 2 * wide + 1 or not waves.shape[1]:
         return []
     jumps, weights = _jumps(waves, wide)
+    narrow_jumps, narrow_weights = _jumps(waves, _NARROW)
     strongest = np.argsort(-weights.mean(axis=0))[:_MOST_REFLECTIONS]
     jumps, weights = jumps[:, strongest], weights[:, strongest]
     total = np.maximum(weights.sum(axis=1), 1e-30)
@@ -58,18 +61,11 @@ def find_slips(flat, cell, spacing):
         if height[row] < least:
             break
         if all(abs(row - other) >= wide for other in slips):
-            near, near_weights = (v[wide - _NARROW + row, strongest] for v in _jumps(waves, _NARROW))
+            at = wide - _NARROW + row, strongest
+            near, near_weights = narrow_jumps[at], narrow_weights[at]
             if near_weights @ np.cos(near - jumps[row]) > _ALIKE * near_weights.sum():
                 slips.append(int(row))
     return sorted(row + wide for row in slips)
-
-
-def _reflections(cell, finest):
-    """Vectors (N, 2) of the lattice's reflections, one of each pair, up to a spatial frequency."""
-    far = np.ceil(finest * np.linalg.norm(cell, axis=1)).astype(int)
-    indices = np.mgrid[0 : far[0] + 1, -far[1] : far[1] + 1].reshape(2, -1).T
-    vectors = indices[(indices[:, 0] > 0) | (indices[:, 1] > 0)] @ np.linalg.inv(cell).T
-    return vectors[np.linalg.norm(vectors, axis=1) <= finest]
 
 
 def _row_waves(flat, vectors):

@@ -156,6 +156,7 @@ def test_a_slip_of_the_scan_is_left_out_and_no_fault():
     with pytest.warns(UserWarning, match="the scan slipped at row 140: the rows within 17 px are left out"):
         found = find_defects(image)
     assert len(found.table) <= 1
+    assert found.lattice.slips == (140,)
     assert found.ignored[125:155].all() and not found.ignored[:120].any() and not found.ignored[160:].any()
 
 

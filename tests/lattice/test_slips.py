@@ -58,6 +58,7 @@ def test_real_scans_slip_only_where_one_sees_it(real_data):
     for path in (
         "field-atomic/sto.ser",
         "field-atomic/mos2_exp.npy",
+        "field-atomic/ptceo2.tif",
         "wse2-cr/Cr_Cr_ADF2_9.npy",
         "fe-boundary/Fe_bcc_100.npy",
     ):
