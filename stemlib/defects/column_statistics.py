@@ -21,7 +21,7 @@ from stemlib.defects.significance import (
 from stemlib.defects.sites import surrounded
 
 _NEIGHBOURS = 24  # columns of the same sublattice that tell how bright it is around one of them
-_EMPTY = 0.4  # of the usual height: what stands lower, on a site where no column is found, is none
+EMPTY = 0.4  # of the usual height: what stands lower, on a site where no column is found, is none
 _NOTHING = 0.15  # and on a site where one is found
 _FEWEST = 6  # columns of a sublattice from which on it can be judged
 _DIRECTIONS = {"missing": 0, "dim": 0, "bright": 1, "displaced": 2, "interstitial": 3}
@@ -224,7 +224,7 @@ def _without_beyond(image, sites, usual, sigma):
 
 def _tell_displaced(judged, rows, own, relative):
     """Say of columns far off their sites where they are and how high, unless that is noise beside an empty site."""
-    real = (relative >= _EMPTY) & judged.loc[rows, "kind"].isin(["missing", "dim"]).to_numpy()
+    real = (relative >= EMPTY) & judged.loc[rows, "kind"].isin(["missing", "dim"]).to_numpy()
     real |= (judged.loc[rows, "kind"] == "displaced").to_numpy()
     rows = rows[real]
     judged.loc[rows, ["y", "x"]] = own[real]
@@ -266,7 +266,7 @@ def _against_neighbours(at, heights, taken, empty_sd):
 
 def _kinds(ratio, levels: Levels, taken, displaced):
     dim = ratio < levels.means[levels.nearest(ratio)]
-    missing = ratio < np.where(taken, _NOTHING, _EMPTY) * levels.means[0]
+    missing = ratio < np.where(taken, _NOTHING, EMPTY) * levels.means[0]
     kinds = np.where(dim, np.where(missing, "missing", "dim"), "bright")
     return np.where(displaced, "displaced", kinds).astype(object)
 

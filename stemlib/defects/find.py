@@ -10,11 +10,11 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from stemlib.columns.find import Columns, find_columns
-from stemlib.defects.column_statistics import compare_sites
-from stemlib.defects.continuation import continue_crystal
+from stemlib.defects.average_cell import AverageCell
+from stemlib.defects.column_statistics import EMPTY, compare_sites
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
-from stemlib.defects.placement import complete_columns, scale_at_sites
+from stemlib.defects.sites import assign_sites
 from stemlib.fourier.filters import natural_factor, reduced
 from stemlib.io.masking import masked_micrograph
 from stemlib.io.micrograph import Micrograph, check_positive
@@ -45,8 +45,8 @@ class Defects:
         ``intensity_ratio``, the column's intensity over that of its neighbours of the same sublattice, and
         ``offset`` px from its site (NaN where it does not apply); with a known pixel size ``y_nm, x_nm, offset_nm``.
     columns : pandas.DataFrame
-        Every column, and every site that should have one: ``y, x`` px (of a column hardly above noise pulled towards
-        its site, of one that the edge cuts its site), ``probability``, ``intensity``, ``site`` of the cell (-1: none),
+        Every column, and every site that should have one: ``y, x`` px (of one that the edge cuts, its site),
+        ``probability``, ``intensity``, ``site`` of the cell (-1: none),
         ``score`` as above, 0 where it could not be judged, and ``is_empty`` (no column is seen on this site; its
         ``intensity`` is what stands there, its ``probability`` 0).
     segments : pandas.DataFrame
@@ -199,11 +199,18 @@ def find_defects(
     spacing = scene.columns.spacing
     places, n_places, flagged = None, 0, None
     if descriptor != "patterson" and lattice is not None:
-        table, sites = complete_columns(scene.image, scene.columns, scene.lattice, seed=seed)
         positions = table[["y", "x"]].to_numpy()
-        sigma, apart = scale_at_sites(scene.image, sites, scene.columns.sigma, spacing)
+        sites = assign_sites(scene.image, positions, scene.lattice, spacing)
+        taken = sites.columns >= 0
+        table.loc[sites.columns[taken], "site"] = sites.kind[taken]
         places, n_places = compare_sites(
-            scene.image, positions, sites, sigma=sigma, spacing=apart, mask=scene.mask, seed=seed
+            scene.image,
+            positions,
+            sites,
+            sigma=scene.columns.sigma,
+            spacing=spacing,
+            mask=scene.mask,
+            seed=seed,
         )
         flagged = places[places["log_p"] <= np.log(allowed / max(n_places, 1))]
     segments, unusual = None, np.zeros(0, bool)
@@ -262,7 +269,7 @@ class _Scene:
             )
             lattice = None if lattice is None else lattice.rescaled(1 / factor, image.shape)
         if lattice is not None and not mask.all():
-            image = continue_crystal(image, mask, lattice, columns.spacing)
+            image = AverageCell.of(image, mask, lattice, columns.spacing).continued(image, mask)
         return cls(image, mask, columns, lattice)
 
 
@@ -330,7 +337,8 @@ def _scored(table, places, segments):
         table.loc[rows, ["y", "x"]] = own[["y", "x"]].to_numpy()
         empty = places[places["column"] < 0]
         rows = empty[["y", "x", "site"]].assign(probability=0.0, intensity=empty["intensity"])
-        rows = rows.assign(score=score_of(empty["log_p"]), is_empty=True)
+        # What stands high enough is a column that the network overlooked.
+        rows = rows.assign(score=score_of(empty["log_p"]), is_empty=~(empty["intensity_ratio"] >= EMPTY))
         table = pd.concat([table, rows[table.columns]], ignore_index=True) if len(rows) else table
     elif segments is not None and len(segments.positions):
         values = score_of(segments.log_p)

@@ -1,22 +1,16 @@
-"""Columns put on the sites of a crystal: those that were overlooked, their width, and where heights are compared."""
+"""Where the heights of a crystal's columns are compared: at the column, at its site, or at both."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import pandas as pd
 from scipy.spatial import cKDTree
 
-from stemlib.columns.gaussians import fit_columns
 from stemlib.columns.heights import fit_heights
 from stemlib.columns.peaks import nearest_distances
-from stemlib.columns.width import fit_width
 from stemlib.defects.interstitials import places_between
 from stemlib.defects.segments import on_image
-from stemlib.defects.significance import clipped_scatter
-from stemlib.defects.sites import assign_sites
 
-_SURE = 0.5  # of the usual height, from which on a column's own place is believed
 # Standard deviations of a peak: so close to one of at least twice its height, or any other, a peak is none of its own.
 _BESIDE_HIGHER, _BESIDE_LIKE = 2.5, 2.0
 _SHOULDER = 0.5
@@ -24,79 +18,6 @@ _APART = 1.8  # standard deviations of a peak between places whose heights can b
 _FAR = 0.2  # over the spacing: a column that is not farther from its site is not astray
 _OUTERMOST = 1.0  # over the spacing: columns closer to the edge have no neighbours beyond
 _CUT = 1.65  # standard deviations of a peak: of those closer to an edge, a twentieth and more is cut off
-_FEWEST = 6  # columns of a sublattice from which on its scatter is known
-# Over the usual height, and over the scatter between columns: so high the image stands at a site with a column. A dim
-# one must stand out of the noise.
-_OVERLOOKED, _FAINT, _ABOVE_NOISE = 0.5, 0.2, 5.0
-
-
-def complete_columns(image, columns, lattice, *, seed=0):
-    """Put columns on the sites of a crystal, and add those that were overlooked.
-
-    A column found for two that overlap lies between them. Where a site has no column though the image stands high
-    there, one is added, and all columns are fitted anew beside each other.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (H, W), float32
-        Bright columns.
-    columns : stemlib.columns.Columns
-    lattice : stemlib.lattice.Lattice
-    seed : int or numpy.random.Generator
-        Chooses the places that tell the noise.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        ``y, x, probability`` (0 for columns that are added) ``, intensity, site`` of the cell (-1: none).
-    sites : stemlib.defects.sites.Sites
-        With the rows of the table.
-
-    Examples
-    --------
-    >>> from stemlib.columns.find import Columns
-    >>> from stemlib.lattice.find import find_lattice
-    >>> from stemlib.synthetic import crystal_image
-    >>> scene = crystal_image("square", (128, 128), spacing=10, seed=0)
-    >>> seen = scene.columns.drop(index=70).assign(probability=1.0)
-    >>> table, _ = complete_columns(
-    ...     scene.image, Columns(seen, scene.image, 10.0, 2.2, None), find_lattice(scene.image)
-    ... )
-    >>> len(table) - len(seen)
-    1
-    """
-    table = columns.table[["y", "x", "probability", "intensity"]]
-    positions = table[["y", "x"]].to_numpy()
-    sites = assign_sites(image, positions, lattice, columns.spacing)
-    taken = sites.columns >= 0
-    if taken.any() and not taken.all():
-        at = sites.positions.copy()
-        at[taken] = positions[sites.columns[taken]]
-        overlooked = ~taken & _stands_high(image, at, sites, columns, seed)
-        if overlooked.any():
-            start = np.vstack([positions, at[overlooked]])
-            positions, intensity, _ = fit_columns(image, start, columns.spacing, sigma=columns.sigma)
-            probability = np.append(table["probability"], np.zeros(overlooked.sum()))
-            table = pd.DataFrame(positions, columns=["y", "x"])
-            table = table.assign(probability=probability, intensity=intensity)
-            sites = assign_sites(image, positions, lattice, columns.spacing)
-    site = np.full(len(table), -1)
-    taken = sites.columns >= 0
-    site[sites.columns[taken]] = sites.kind[taken]
-    return table.assign(site=site), sites
-
-
-def _stands_high(image, at, sites, columns, seed):
-    """Where, of columns and empty sites, the image stands so high that a column must be there."""
-    between = places_between(at, columns.spacing, image.shape, seed)
-    heights, _ = fit_heights(image, np.vstack([at, between]), columns.sigma, columns.spacing)
-    heights, noise = heights[: len(at)], heights[len(at) :]
-    usual = usual_of_kinds(heights, sites, sites.columns >= 0)[sites.kind]
-    least = _OVERLOOKED * usual
-    if np.isfinite(noise).sum() > 2:
-        mean, sd, _ = clipped_scatter(noise[np.isfinite(noise)])
-        least = np.minimum(np.maximum(_FAINT * usual, mean + _ABOVE_NOISE * sd), least)
-    return heights > least
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +27,8 @@ class Placed:
     Parameters
     ----------
     at : numpy.ndarray, shape (N, 2)
-        For every site, (y, x) px: the site itself where it is empty, where its column is lost in noise, cut by the
-        edge, or so far off that both places show by themselves; else where the column is.
+        For every site, (y, x) px: the site itself where it is empty, where its column is cut by the edge, seen as two
+        halves, or so far off that both places show by themselves; else where the column is.
     own : numpy.ndarray, shape (N, 2)
         Where the column of every site is; the site, where it is empty.
     offsets : numpy.ndarray, shape (N, 2)
@@ -143,9 +64,6 @@ class Placed:
 def place_columns(image, positions, sites, *, sigma, spacing, mask, seed=0):
     """Decide where heights are fitted to compare the columns of a crystal.
 
-    At its own place the height of a peak in noise is too high, as noise chose the place; at its site it is not, and
-    what moves a real column off its site by less than the width of its peak hardly changes its height there.
-
     Parameters
     ----------
     image, positions, sites, sigma, spacing, mask, seed
@@ -154,11 +72,6 @@ def place_columns(image, positions, sites, *, sigma, spacing, mask, seed=0):
     Returns
     -------
     Placed
-
-    References
-    ----------
-    An offset is believed by as much as it is larger than noise makes it: W. James & C. Stein, Proc. Fourth Berkeley
-    Symp. Math. Statist. Prob. 1, 361 (1961).
 
     Examples
     --------
@@ -197,7 +110,7 @@ def place_columns(image, positions, sites, *, sigma, spacing, mask, seed=0):
     rim, cut = _rim(own, mask, sigma, spacing)
     away = np.nan_to_num(np.linalg.norm(offsets, axis=1))
     astray = (away >= max(_APART * sigma, _FAR * spacing)) & ~cut
-    at = _believed(sites, np.where((astray | cut)[:, None], np.nan, offsets), relative, sigma)
+    at = np.where((astray | cut | halved)[:, None], sites.positions, own)
     return Placed(at, own, offsets, astray, rim, cut, relative, usual, extra[~shoulders], between)
 
 
@@ -218,26 +131,6 @@ def usual_of_kinds(heights, sites, taken):
     return result
 
 
-def _believed(sites, offsets, relative, sigma):
-    """Where heights are fitted: a faint column's own place is uncertain, as noise over height, its site's is not."""
-    weight = np.clip(np.nan_to_num(relative) / _SURE, 0, 1) ** 2
-    squares = np.nan_to_num((offsets**2).sum(axis=1))
-    noise = _offset_noise(sites, relative, sigma)
-    weight *= np.clip(1 - 2 * noise**2 / np.maximum(squares, 1e-12), 0, 1)
-    return sites.positions + np.nan_to_num(weight[:, None] * offsets)
-
-
-def _offset_noise(sites, relative, sigma):
-    """Standard error of a fitted place along one axis: that of a Gaussian peak in white noise."""
-    noise = np.full(len(relative), np.inf)
-    for kind in np.unique(sites.kind):
-        members = (sites.kind == kind) & (sites.columns >= 0) & np.isfinite(relative)
-        if members.sum() >= _FEWEST:
-            sd = clipped_scatter(relative[members])[1]
-            noise[members] = np.sqrt(2) * sigma * sd / np.maximum(relative[members], 1e-3)
-    return noise
-
-
 def _rim(columns, mask, sigma, spacing):
     """Along which edge each column is one of the outermost: 1 to 4, 0 for those farther inside; and which are cut.
 
@@ -250,53 +143,3 @@ def _rim(columns, mask, sigma, spacing):
     away = np.hstack([columns + 0.5, np.array(mask.shape) - 0.5 - columns])
     rim = np.where(away.min(axis=1) < _OUTERMOST * spacing, 1 + away.argmin(axis=1), 0)
     return rim, np.minimum(distance[row, column], away.min(axis=1)) < _CUT * sigma
-
-
-_ROUNDS = 4  # of fits of the width, each of which changes it by a third at most
-_SETTLED = 0.03
-
-
-def scale_at_sites(image, sites, sigma, spacing):
-    """Find the width of peaks on the sites of a crystal, and the distance of neighbouring sites.
-
-    Where columns hardly stand out of the noise, peaks fitted where each seems to be come out too narrow, and noise
-    taken for columns too close. At the sites, which the whole crystal tells, noise has nothing to choose.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (H, W), float32
-        Bright columns.
-    sites : stemlib.defects.sites.Sites
-    sigma, spacing : float
-        Standard deviation of the columns' peaks and distance of neighbours, px, to start from.
-
-    Returns
-    -------
-    sigma, spacing : float
-        As they were where there are fewer than two sites.
-
-    Examples
-    --------
-    >>> from stemlib.lattice.find import find_lattice
-    >>> from stemlib.defects.sites import assign_sites
-    >>> from stemlib.synthetic import crystal_image
-    >>> from stemlib.synthetic import Recording
-    >>> scene = crystal_image(
-    ...     "square", (128, 128), spacing=10, recording=Recording(relative_sigma=0.22), seed=0
-    ... )
-    >>> sites = assign_sites(
-    ...     scene.image, scene.columns[["y", "x"]].to_numpy(), find_lattice(scene.image), 9.0
-    ... )
-    >>> [round(value, 1) for value in scale_at_sites(scene.image, sites, 1.5, 9.0)]
-    [2.2, 10.0]
-    """
-    if len(sites.positions) < 2:
-        return sigma, spacing
-    nearest = cKDTree(sites.positions).query(sites.positions, k=2)[0][:, 1]
-    spacing = float(np.median(nearest))
-    image = np.asarray(image, np.float64)
-    for _ in range(_ROUNDS):
-        before, sigma = sigma, fit_width(image, sites.positions, sigma, spacing)
-        if abs(sigma - before) <= _SETTLED * before:
-            break
-    return sigma, spacing

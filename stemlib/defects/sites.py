@@ -4,15 +4,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from stemlib.defects.average_cell import AverageCell
 from stemlib.defects.segments import values_at
 
-_NODES_PER_SPACING = 12  # of the map of the cell in which sites are looked for
-_SPREAD = 0.08  # over the spacing: standard deviation with which columns are spread on that map
-_APART = 0.45  # over the spacing: two sites are not closer
-_LEAST_OCCUPIED = 0.4  # share of cells that have a column on a site
 _PEAK = (
     0.16  # over the spacing: standard deviation of the Gaussian that sees how high the image stands at a site
 )
@@ -93,8 +89,7 @@ def assign_sites(image, positions, lattice, spacing):
     (2, True)
     """
     positions = np.asarray(positions, float).reshape(-1, 2)
-    fractions = lattice.fractions(positions)[lattice.distortion.field.covers(positions)]
-    found = _cell_sites(fractions % 1, lattice, spacing)
+    found = AverageCell.of(image, np.ones(image.shape, bool), lattice, spacing).sites()
     kind, expected = _expected(found, lattice)
     # Columns at the image's edge may be seen inside while their site lies beyond it.
     away = np.maximum(-0.5 - expected, expected - np.array(lattice.shape) + 0.5).max(axis=1)
@@ -106,6 +101,10 @@ def assign_sites(image, positions, lattice, spacing):
         taken = np.flatnonzero(column >= 0)
         if len(taken) <= _NEIGHBOURS:
             break
+        # Where columns overlap, the cell's maxima are drawn towards each other: peaks fitted side by side are not.
+        off = positions[column[taken]] - local[taken]
+        for one in np.unique(kind[taken]):
+            expected[kind == one] += np.median(off[kind[taken] == one], axis=0)
         local = expected + _local_offset(expected, taken, positions[column[taken]] - expected[taken])
     offsets = np.full(local.shape, np.nan)
     taken = column >= 0
@@ -176,34 +175,6 @@ def surrounded(points, occupied, spacing, shape):
         runs = np.lib.stride_tricks.sliding_window_view(np.concatenate([filled, filled]), _EMPTY_RUN)
         result[k] = runs.any(axis=1).all()
     return result
-
-
-def _cell_sites(fractions, lattice, spacing):
-    """Places of the cell that enough cells have a column at."""
-    if not len(fractions):
-        return np.zeros((0, 2))
-    size = np.maximum(4, np.ceil(lattice.lengths / spacing * _NODES_PER_SPACING)).astype(int)
-    nodes = np.rint(fractions * size).astype(int) % size
-    density = np.zeros(size)
-    np.add.at(density, tuple(nodes.T), 1.0)
-    spread = _SPREAD * spacing * size / lattice.lengths
-    density = ndimage.gaussian_filter(density, spread, mode="wrap")
-    order = np.argsort(-density.ravel())
-    n_cells = len(lattice.points()[0])
-    found = np.zeros((0, 2))
-    for flat in order:
-        if density.ravel()[flat] < 0.1 * density.max():
-            break
-        place = np.array(np.unravel_index(flat, size)) / size
-        if len(found) and _wrapped(place - found, lattice.cell).min() < _APART * spacing:
-            continue
-        for _ in range(2):
-            away = (fractions - place + 0.5) % 1 - 0.5
-            near = np.linalg.norm(away @ lattice.cell, axis=1) < 0.3 * spacing
-            place = place + np.median(away[near], axis=0) if near.any() else place
-        if near.sum() >= _LEAST_OCCUPIED * n_cells:
-            found = np.vstack([found, place % 1])
-    return found
 
 
 def _wrapped(differences, cell):

@@ -19,7 +19,6 @@ from stemlib.synthetic import (
     material_image,
     named_crystal,
     record,
-    render_columns,
 )
 from stemlib.synthetic.crystals import lattice_points
 from stemlib.synthetic.materials import mowte2_bilayer
@@ -158,17 +157,6 @@ def test_dim_columns_among_overlapping_ones_come_first():
     scores[pairs[:, 0]] = columns["score"].to_numpy()[pairs[:, 1]]
     assert dim.sum() > 30
     assert average_precision_score(dim, scores) >= 0.95
-
-
-def test_columns_of_hardly_any_height_are_reported_at_their_sites():
-    scene = crystal_image("square", (SIDE, SIDE), spacing=10, recording=Recording(snr=16), seed=6)
-    inner = scene.columns[["y", "x"]].apply(lambda c: c.between(40, 210)).all(axis=1)
-    faint = at(scene.columns[inner])[::25]
-    image = scene.image + render_columns(faint, np.full(len(faint), -0.75), scene.image.shape, 2.2)
-    columns = find_defects(image, descriptor="contrast").columns
-    distance = np.linalg.norm(faint[:, None] - at(columns), axis=-1).min(axis=1)
-    assert len(faint) > 8
-    assert np.median(distance) < 0.3
 
 
 def test_the_rim_of_the_semantic_image_where_columns_are_cut_off_is_not_judged(scene):
