@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
 from stemlib.defects.average_cell import AverageCell
 from stemlib.defects.segments import values_at
+from stemlib.fourier.patterson import bandpassed
 
-_PEAK = (
-    0.16  # over the spacing: standard deviation of the Gaussian that sees how high the image stands at a site
-)
 _LEAST_ORDERED = 0.5  # of the usual height, at the sites around on average, within the crystal
 _NEIGHBOURS = 10  # whose median offset says where a site is locally
 _ROUNDS = 3
@@ -220,8 +217,7 @@ def _one_to_one(sites, columns, reach):
 
 def _relative_heights(image, at, kind, taken, spacing):
     """How high the image stands at sites over what is usual where a column is found on that kind of site."""
-    peaks, around = (cv2.GaussianBlur(image, (0, 0), sigma * spacing) for sigma in (_PEAK, 1.0))
-    heights = values_at(peaks - around, at)
+    heights = values_at(bandpassed(image, np.ones(image.shape), spacing), at)
     relative = np.zeros(len(at))
     for one in np.unique(kind[taken]):
         usual = np.median(heights[taken & (kind == one)])

@@ -424,3 +424,13 @@ def test_soot_is_no_crystal(real_data):
     soot = stemlib.read(real_data / "field-atomic" / "soot.tif", channel="red")
     with pytest.raises(ValueError, match="nothing repeats in two directions"):
         stemlib.find_lattice(soot)
+
+
+def test_atoms_many_times_as_bright_as_others_hide_nothing_around_them():
+    scene = crystal_image("honeycomb", (200, 200), spacing=10, seed=4)
+    bright = scene.columns[["y", "x"]].to_numpy()[::50]
+    strength = 40 * np.ptp(scene.image)
+    image = scene.image + render_columns(bright, np.full(len(bright), strength), scene.image.shape, 2.2)
+    assert len(bright) >= 6
+    assert stemlib.find_lattice(scene.image).coverage > 0.97
+    assert stemlib.find_lattice(image).coverage > 0.9
