@@ -66,7 +66,7 @@ def frames_of(path, select=None):
     from stemlib.io import readers
 
     try:
-        found = _data_sets(existing_file(path), None)
+        found, _ = _data_sets(existing_file(path), path.stat().st_mtime_ns)
         count = sum(data_set.n_images for data_set in found)
         if select is None and count:
             return list(range(count))
@@ -81,9 +81,7 @@ def frames_of(path, select=None):
 def examine(task):
     """Find in one image what is sought: `Findings`, errors among them."""
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            return _findings(task, caught)
+        return _findings(task)
     except Exception as error:
         return Findings(error=one_line(error))
 
@@ -94,12 +92,14 @@ def examine_on_cluster(task):
     return examine(task)
 
 
-def _findings(task, caught):
-    micrograph = task.micrograph
-    if micrograph is None:
-        stamp = task.facts["identity"]["modified_ns"]
-        micrograph = chosen(_data_sets(task.path, stamp), task.path, select=task.frame)
-    found = getattr(stemlib, VERBS[task.what])(micrograph, **task.settings)
+def _findings(task):
+    micrograph, said_by_reader = task.micrograph, []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        if micrograph is None:
+            found, said_by_reader = _data_sets(task.path, task.path.stat().st_mtime_ns)
+            micrograph = chosen(found, task.path, select=task.frame)
+        found = getattr(stemlib, VERBS[task.what])(micrograph, **task.settings)
     title = task.name if task.facts.get("n_images", 1) == 1 else f"{task.name}, frame {task.frame}"
     said = report(task.what, found, micrograph, title)
     height, width = micrograph.image.shape
@@ -107,7 +107,7 @@ def _findings(task, caught):
     record |= {"data_set": micrograph.metadata.get("name") or "", "height": height, "width": width}
     record |= {"pixel_size_nm": found.pixel_size_nm, "numbers": said.numbers}
     record["columns"] = list(said.table.columns)
-    record["warnings"] = list(dict.fromkeys(" ".join(str(one.message).split()) for one in caught))
+    record["warnings"] = list(dict.fromkeys([*said_by_reader, *_texts(caught)]))
     picture = None
     if task.pictures:
         stream = io.BytesIO()
@@ -119,10 +119,20 @@ def _findings(task, caught):
 
 @functools.lru_cache(maxsize=1)
 def _data_sets(path, stamp):
-    """Data sets of the last file opened, so that a movie is not read anew for each frame; `stamp` is its age."""
+    """Data sets of a file of a certain age, and what its reader warns of.
+
+    Those of the last file are kept, so that a movie is not read anew for each image of it.
+    """
     from stemlib.io import readers
 
-    return readers.data_sets(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        return readers.data_sets(path), _texts(caught)
+
+
+def _texts(caught):
+    """The warnings of what a user can do something about, each on one line."""
+    return [" ".join(str(one.message).split()) for one in caught if issubclass(one.category, UserWarning)]
 
 
 def one_line(error):

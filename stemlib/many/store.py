@@ -110,13 +110,8 @@ class Store:
 
     def publish(self, name, frame, findings):
         """Write what was found in an image, all of it at once; its record is returned."""
-        place = self.place(name, frame)
         stem = Path(name).stem if frame is None else f"{Path(name).stem}-{frame:04d}"
-        files = {f"{stem}.csv": findings.table, f"{stem}.json": findings.record}
-        if findings.picture is not None:
-            files[f"{stem}.png"] = findings.picture
-        publish(place, files)
-        return json.loads(findings.record)
+        return publish_findings(self.place(name, frame), stem, findings)
 
     def write_tables(self, what, rows):
         """Write the table of all objects and that of all images, whole.
@@ -153,6 +148,15 @@ class Store:
     def _table_of(self, row):
         place = self.place(row["image"], row["frame"] if row["n_images"] > 1 else None)
         return next(place.glob("*.csv"))
+
+
+def publish_findings(place, stem, findings):
+    """Write table, record and picture of an image to a folder, with names that start alike; its record is returned."""
+    files = {f"{stem}.csv": findings.table, f"{stem}.json": findings.record}
+    if findings.picture is not None:
+        files[f"{stem}.png"] = findings.picture
+    publish(place, files)
+    return json.loads(findings.record)
 
 
 def publish(place, files):
