@@ -99,14 +99,8 @@ def _columns(found, micrograph, name):
 def _lattice(found, micrograph, name):
     from stemlib.plot import lattice_figure
 
-    numbers = {}
-    for key, length, error in zip("ab", found.lengths, found.length_errors, strict=True):
-        numbers |= {key: float(length), f"{key}_error": float(error)}
-    numbers |= {"angle_deg": found.angle_deg, "angle_error_deg": found.angle_error_deg}
-    numbers = _in_nm(numbers, found.pixel_size_nm) | {"coverage": found.coverage}
-    return Report(
-        pd.DataFrame([numbers]), numbers, lambda: lattice_figure(micrograph.image, found, name=name)
-    )
+    numbers = found.table.iloc[0].to_dict()
+    return Report(found.table, numbers, lambda: lattice_figure(micrograph.image, found, name=name))
 
 
 def _defects(found, micrograph, name):

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from stemlib.io.signals import OnSignals, marked_stack
 from stemlib.many.store import read_table
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class Batch(OnSignals):
     """What was found in many images.
 
     Parameters
@@ -44,6 +45,13 @@ class Batch:
         """Images in which nothing could be sought: ``image``, ``frame`` (of a file that cannot be read: none), why."""
         failed = self.summary["error"] != ""
         return self.summary.loc[failed, ["image", "frame", "error"]].reset_index(drop=True)
+
+    @property
+    def _name(self):
+        return self.what
+
+    def _on_signal(self, signal):
+        return marked_stack(self.table, signal, self.what)
 
     def __repr__(self):
         done = len(self.summary) - len(self.errors)
