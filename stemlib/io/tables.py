@@ -3,7 +3,7 @@
 from stemlib.io.files import write_atomically
 
 _LENGTHS = ["y", "x", "major", "minor", "top", "left", "bottom", "right", "a", "b", "offset"]
-_LENGTHS += ["spacing", "mean_diameter", "std_diameter", "height", "width"]
+_LENGTHS += ["spacing", "mean_diameter", "std_diameter", "height", "width", "moved", "step"]
 _POSITIONS = {"y": 0, "top": 0, "bottom": 0, "x": 1, "left": 1, "right": 1}  # all else are distances
 _UNITS = {"per_px2": "px⁻²", "per_nm2": "nm⁻²", "per_nm3": "nm⁻³", "nm": "nm", "nm2": "nm²", "deg": "deg"}
 
@@ -31,7 +31,8 @@ def with_nanometres(table, pixel_size_nm, origin_nm=(0.0, 0.0)):
     """
     if pixel_size_nm is None:
         return table
-    lengths = {f"{name}_nm": table[name] * pixel_size_nm for name in table if _is_length(name)}
+    names = sorted(filter(_is_length, table), key=lambda name: _LENGTHS.index(_stem(name)))
+    lengths = {f"{name}_nm": table[name] * pixel_size_nm for name in names}
     for name in _POSITIONS.keys() & table.keys():
         lengths[f"{name}_nm"] += origin_nm[_POSITIONS[name]]
     if "area" in table:
@@ -79,5 +80,9 @@ def _with_unit(name):
 
 
 def _is_length(name):
-    """Whether a column is a length in px: one of the known ones, the end of its interval or its standard error."""
-    return str(name).removesuffix("_low").removesuffix("_high").removesuffix("_error") in _LENGTHS
+    return _stem(name) in _LENGTHS
+
+
+def _stem(name):
+    """The name of a column without what makes it the end of an interval or a standard error."""
+    return str(name).removesuffix("_low").removesuffix("_high").removesuffix("_error")

@@ -46,6 +46,26 @@ class Batch(OnSignals):
         failed = self.summary["error"] != ""
         return self.summary.loc[failed, ["image", "frame", "error"]].reset_index(drop=True)
 
+    def tracks(self, *, search_range=None, memory=0):
+        """Follow the objects of movies from frame to frame: see `stemlib.many.tracks.link_frames`.
+
+        Parameters
+        ----------
+        search_range : float, optional
+            How far an object may move from one frame to the next, px; by default half of the median distance of
+            neighbours.
+        memory : int
+            For how many frames an object may be overlooked and still be the same.
+
+        Returns
+        -------
+        stemlib.many.tracks.Tracks
+        """
+        from stemlib.many.tracks import link_frames
+
+        n_frames = self.summary.groupby("image")["frame"].max().fillna(0) + 1
+        return link_frames(self.table, n_frames.to_dict(), search_range=search_range, memory=memory)
+
     @property
     def _name(self):
         return self.what
