@@ -257,4 +257,6 @@ def _summary(rows):
     # Numbers that an image lacks may make others' columns come after them.
     numbers = [name for name in summary if name not in (*facts, "warnings", "error")]
     summary = summary[[*facts, *numbers, "warnings", "error"]]
-    return summary.astype(dict.fromkeys(("frame", "height", "width"), "Int64"))
+    # Counts stay whole numbers, whether or not an image has none.
+    counts = [name for name in numbers if all(isinstance(row.get(name), int | None) for row in listed)]
+    return summary.astype(dict.fromkeys(("frame", "height", "width", *counts), "Int64"))
