@@ -116,8 +116,11 @@ def _tune(files, labels, output, **settings):
         raise ValueError(
             f"stemlib {stemlib.__version__} cannot learn from labels, it has no tune_loops; install a newer one"
         )
+    if "regions" in settings:
+        settings["regions"] = [_mask(path) for path in settings["regions"]]
     written = stemlib.tune_loops(_globbed(files), _globbed(labels), output=output, **settings)
-    print(f'weights in {written}; use them with: stemlib loops IMAGE -o OUT --weights "{written}"')
+    weights = {"fcn": str(written)}
+    print(f'weights in {written}; use them with: stemlib loops IMAGE -o OUT --weights "{weights}"')
     return 0
 
 
@@ -160,7 +163,12 @@ def _parser(arguments):
     tune.add_argument("files", nargs="+", metavar="IMAGE")
     tune.add_argument("--labels", nargs="+", required=True, metavar="FILE", help="one for each image")
     tune.add_argument("-o", "--output", required=True, help="file to write the weights to")
-    tune.add_argument("--regions", nargs="+", metavar="FILE", help="where each image is labelled")
+    tune.add_argument(
+        "--regions",
+        nargs="+",
+        metavar="FILE",
+        help="masks of what is labelled, one for each",
+    )
     tune.add_argument("--kinds", nargs="+", metavar="KIND")
     tune.add_argument("--seed", type=int)
     tune.set_defaults(run=_tune)

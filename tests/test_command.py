@@ -117,7 +117,9 @@ def test_tuning_hands_over_what_is_given_or_says_that_it_cannot(image, tmp_path,
     arguments = ["tune", image, "--labels", "a.csv", "b.csv", "-o", "mine", "--kinds", "loop", "--seed", "1"]
     calls = []
     monkeypatch.setattr(stemlib, "tune_loops", lambda *a, **k: calls.append((a, k)) or "mine", raising=False)
-    assert run(capsys, *arguments)[0] == 0
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert "--weights \"{'fcn': 'mine'}\"" in out
     assert calls == [(([str(image)], ["a.csv", "b.csv"]), {"output": "mine", "kinds": ["loop"], "seed": 1})]
     monkeypatch.delattr(stemlib, "tune_loops")
     if not hasattr(stemlib, "tune_loops"):

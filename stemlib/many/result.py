@@ -46,6 +46,13 @@ class Batch(OnSignals):
         failed = self.summary["error"] != ""
         return self.summary.loc[failed, ["image", "frame", "error"]].reset_index(drop=True)
 
+    @functools.cached_property
+    def pooled(self):
+        """What all images together say, with intervals over images: see `stemlib.many.pooling.pooled`."""
+        from stemlib.many.pooling import pooled
+
+        return pooled(self)
+
     def tracks(self, *, search_range=None, memory=0):
         """Follow the objects of movies from frame to frame: see `stemlib.many.tracks.link_frames`.
 
