@@ -97,7 +97,7 @@ def _find(what, files, output, select=None, mask=None, **settings):
 def _batch(what, files, output, mask=None, **settings):
     if mask is not None:
         settings["mask"] = _mask(mask)
-    source = files[0] if len(files) == 1 else files
+    source = files[0] if len(files) == 1 else _globbed(files)
     with warnings.catch_warnings():
         # Of images that fail: they are listed below.
         warnings.simplefilter("ignore", UserWarning)

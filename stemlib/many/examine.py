@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import threading
 import traceback
 import warnings
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from stemlib.io.tables import csv_text
 from stemlib.many.reports import VERBS, report
 
 DPI = 150
+_ALONE = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +89,11 @@ def examine(task):
 
 
 def examine_on_cluster(task):
-    """As `examine`, with one thread, so that results do not depend on how many a worker has."""
-    one_thread()
-    return examine(task)
+    """As `examine`, with one thread and one image at a time, so that results do not depend on how many a worker has."""
+    # Warnings are caught for the whole process.
+    with _ALONE:
+        one_thread()
+        return examine(task)
 
 
 def _findings(task):

@@ -51,7 +51,8 @@ def batch(
     workers : int, optional
         Processes on this machine, each with one thread; by default one for each processor.
     client : distributed.Client, optional
-        Of a Dask cluster, which does the work instead. Its workers read the files by the same paths.
+        Of a Dask cluster, which does the work instead, one image per worker at a time. Its workers read the files by
+        the same paths.
     select : int or str, optional
         Which image of each file, as for `stemlib.read`; by default all.
     pictures : bool
@@ -94,8 +95,7 @@ def batch(
     sources = expand(source)
     with Store(output, header) as store, Workers(number) as processes:
         run = _Run(store, processes, client, (what, settings, bool(pictures)))
-        window = 2 * (number if client is None else max(1, len(client.nthreads())))
-        rows = run.through(sources, select, reading_limit_s, window)
+        rows = run.through(sources, select, reading_limit_s)
         summary, columns = store.write_tables(what, rows)
     found = Batch(what, Path(output), summary, columns)
     if len(found.errors):
@@ -154,15 +154,21 @@ class _Run:
         self._store, self._processes, self._sought = store, processes, sought
         # Files are opened on this machine, where one that takes for ever can be given up.
         self._executor = None if client is None else client.get_executor(pure=False)
-        self._rows = {}
+        self._client, self._rows = client, {}
 
-    def through(self, sources, select, limit_s, window):
+    @property
+    def _window(self):
+        """How many images are handed out at a time: two for each process, on a cluster for each worker by now."""
+        return 2 * (self._processes.number if self._client is None else max(1, len(self._client.nthreads())))
+
+    def through(self, sources, select, limit_s):
         """Records of all images in order, or why there is none."""
         from tqdm.auto import tqdm
 
         unopened, ready, pending = deque(enumerate(sources)), deque(), {}
         with tqdm(total=len(sources), desc=self._sought[0], unit="image") as self._bar:
             while unopened or ready or pending:
+                window = self._window
                 while len(pending) < window and (unopened or ready):
                     if ready:
                         self._look(ready.popleft(), pending)

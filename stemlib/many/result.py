@@ -81,8 +81,8 @@ class Batch(OnSignals):
         return marked_stack(self.table, signal, self.what)
 
     def __repr__(self):
-        done = len(self.summary) - len(self.errors)
+        done, failed = len(self.summary) - len(self.errors), len(self.errors)
         return (
-            f"Batch({self.what} of {done} images, {len(self.errors)} errors, in {str(self.folder)!r}; "
+            f"Batch({self.what} of {done} images{f', {failed} failed' if failed else ''}, in {str(self.folder)!r}; "
             ".table, .summary, .errors)"
         )

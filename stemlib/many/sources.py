@@ -98,8 +98,13 @@ def expand(source):
             for number, one in enumerate(source)
             if not isinstance(one, str | os.PathLike)
         }
-        files = iter(_named([Path(one) for number, one in enumerate(source) if number not in stacks]))
-        return [stacks[number] if number in stacks else next(files) for number in range(len(source))]
+        files = _named([Path(one) for number, one in enumerate(source) if number not in stacks])
+        by_path = {file.path: file for file in files}
+        found = [
+            stacks[number] if number in stacks else by_path[_absolute(one)]
+            for number, one in enumerate(source)
+        ]
+        return list(dict.fromkeys(found))
     return [_stack(source, "image")]
 
 
@@ -145,7 +150,7 @@ def _is_image(path):
 
 def _named(paths):
     """Files called by their path below the folder that they share; one that is given twice is taken once."""
-    absolute = list(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
+    absolute = list(dict.fromkeys(map(_absolute, paths)))
     if not absolute:
         return []
     shared = os.path.commonpath([path.parent for path in absolute]) if _one_drive(absolute) else None
@@ -153,6 +158,10 @@ def _named(paths):
         File(path.relative_to(shared).as_posix() if shared else path.as_posix().replace(":", ""), path)
         for path in absolute
     ]
+
+
+def _absolute(path):
+    return Path(os.path.abspath(path))
 
 
 def _one_drive(paths):

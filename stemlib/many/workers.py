@@ -45,6 +45,7 @@ class Workers:
     """
 
     def __init__(self, number):
+        self.number = number
         self._threads = ThreadPoolExecutor(number)
         self._idle = queue.SimpleQueue()
         self._started = []

@@ -65,7 +65,7 @@ def test_a_folder_gives_one_table_one_summary_and_files_named_after_each_image(f
     }
     assert (tmp_path / "out" / "images" / "movie.npy" / "0001" / "movie-0001.png").is_file()
     assert (tmp_path / "out" / "domains.csv").read_text().startswith("image,frame,domain,area (px²)")
-    assert "errors" in repr(found)
+    assert "domains of 6 images, 1 failed, in" in repr(found)
 
 
 def test_tables_are_the_same_to_the_byte_with_other_workers_and_in_any_order(folder, tmp_path, monkeypatch):
@@ -206,7 +206,8 @@ def test_arrays_signals_and_lists_give_what_each_image_alone_gives(crystals, tmp
 
 
 def test_a_missing_file_of_a_list_is_one_line_of_the_errors(folder, tmp_path):
-    found = run([folder / "map0.npy", folder / "gone.dm4", folder / "map1.npy"], tmp_path / "out")
+    paths = [folder / name for name in ("map0.npy", "gone.dm4", "map1.npy", "map0.npy")]
+    found = run(paths, tmp_path / "out")
     assert found.summary["image"].tolist() == ["map0.npy", "gone.dm4", "map1.npy"]
     (error,) = found.errors["error"]
     assert "there is no file" in error
