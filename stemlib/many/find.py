@@ -166,28 +166,37 @@ class _Run:
         from tqdm.auto import tqdm
 
         unopened, ready, pending = deque(enumerate(sources)), deque(), {}
-        with tqdm(total=len(sources), desc=self._sought[0], unit="image") as self._bar:
-            while unopened or ready or pending:
-                window = self._window
-                while len(pending) < window and (unopened or ready):
-                    if ready:
-                        self._look(ready.popleft(), pending)
-                        continue
-                    number, source = unopened.popleft()
-                    frames = self._known_frames(source, select)
-                    if frames is None:
-                        future = self._processes.submit(frames_of, source.path, select, limit_s=limit_s)
-                        pending[future] = (number, source)
-                    else:
-                        ready.extend(self._images(number, source, frames))
-                done, _ = wait(pending, return_when=FIRST_COMPLETED) if pending else ((), ())
-                for future in done:
-                    of = pending.pop(future)
-                    if isinstance(of, _Image):
-                        self._looked(of, future)
-                    else:
-                        ready.extend(self._opened(*of, future, limit_s))
+        try:
+            with tqdm(total=len(sources), desc=self._sought[0], unit="image") as self._bar:
+                while unopened or ready or pending:
+                    self._hand_out(unopened, ready, pending, select, limit_s)
+                    done, _ = wait(pending, return_when=FIRST_COMPLETED) if pending else ((), ())
+                    for future in done:
+                        of = pending.pop(future)
+                        if isinstance(of, _Image):
+                            self._looked(of, future)
+                        else:
+                            ready.extend(self._opened(*of, future, limit_s))
+        finally:
+            # Where it is ended before all is done, a cluster need not go on.
+            for future in pending:
+                future.cancel()
         return [self._rows[key] for key in sorted(self._rows)]
+
+    def _hand_out(self, unopened, ready, pending, select, limit_s):
+        """Have files opened and images looked at, as many as there are hands for."""
+        window = self._window
+        while len(pending) < window and (unopened or ready):
+            if ready:
+                self._look(ready.popleft(), pending)
+                continue
+            number, source = unopened.popleft()
+            frames = self._known_frames(source, select)
+            if frames is None:
+                future = self._processes.submit(frames_of, source.path, select, limit_s=limit_s)
+                pending[future] = (number, source)
+            else:
+                ready.extend(self._images(number, source, frames))
 
     def _known_frames(self, source, select):
         """Numbers of the images of a stack, or of a file that an earlier batch opened; None where it has to be."""

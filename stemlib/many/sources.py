@@ -187,6 +187,8 @@ def _stack(data, name):
             f"source is {type(data).__name__} of {data.dtype}, shape {tuple(data.shape)}; give a folder, a pattern, "
             "paths, an array of real numbers (frames, height, width) or a HyperSpy signal"
         )
+    if 0 in data.shape:
+        raise ValueError(f"source has the shape {tuple(data.shape)}, no image; give at least one")
     # Colours are the last axis; no stack has frames three or four pixels wide.
     coloured = len(data.shape) == 3 and data.shape[-1] in (3, 4)
     return Stack(name, data, () if coloured else tuple(data.shape[:-2]))

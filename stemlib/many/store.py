@@ -210,7 +210,7 @@ def described(what, settings, **facts):
         "what": what,
         "stemlib": stemlib.__version__,
         "settings": {key: _plain(key, value) for key, value in sorted(settings.items())},
-        **facts,
+        **{key: _plain(key, value) for key, value in facts.items()},
     }
 
 

@@ -114,9 +114,8 @@ class _Process:
             if self._late:
                 raise TookTooLongError(f"no answer within {limit_s:g} s") from None
             code = self._popen.returncode
-            raise WorkerError(
-                f"its process ended with exit code {code}; with fewer workers each has more memory"
-            ) from None
+            killed = "; where memory runs out, fewer workers have more each" if code < 0 else ""
+            raise WorkerError(f"its process ended with exit code {code}{killed}") from None
         finally:
             if timer:
                 timer.cancel()

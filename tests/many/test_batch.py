@@ -176,6 +176,13 @@ def test_names_are_checked_before_anything_runs(folder, tmp_path):
         (ValueError, "reading_limit_s=0 must be positive", ("domains",), {"reading_limit_s": 0}),
         (TypeError, "image is no setting", ("loops",), {"image": 3}),
     ]
+    for source, text in (
+        (np.zeros((0, 64, 64)), "no image"),
+        ([], "empty list"),
+        (None, "source is ndarray of object"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=text):
+            stemlib.batch(source, "loops", output=tmp_path / "out")
     for error, text, arguments, settings in cases:
         with pytest.raises(error, match=text):
             stemlib.batch(folder, *arguments, output=tmp_path / "out", **settings)
