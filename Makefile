@@ -4,6 +4,7 @@
 # make lint        style, and the rules of the house: who may import whom
 # make lab         JupyterLab, opened at the notebooks
 # make paper       the manuscript from figures/, into build/paper.pdf
+# make docs        the pages of docs/, their notebooks run, into build/docs/
 # make promote     newly trained weights replace the shipped ones where they score no worse
 #
 # OFFLINE=1            do not try to download the public data
@@ -35,7 +36,7 @@ PIP := $(RUN) -m pip install --disable-pip-version-check $(PIP_EXTRA)
 given = $(if $(filter-out 0,$($1)),--$(shell echo $1 | tr A-Z a-z))
 TORCH := $(shell grep '^torch==' requirements.lock)
 
-.PHONY: reproduce accept test lint lab paper promote
+.PHONY: reproduce accept test lint lab paper docs promote
 .DELETE_ON_ERROR:
 
 reproduce: $(INSTALLED)
@@ -57,6 +58,9 @@ lab: $(INSTALLED)
 
 paper: $(INSTALLED)
 	@$(RUN) paper/build.py
+
+docs: $(INSTALLED)
+	$(RUN) -m sphinx -q -W --keep-going docs build/docs
 
 promote: $(INSTALLED)
 	@$(RUN) -m notebooks.reproduction.promote

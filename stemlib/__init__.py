@@ -4,7 +4,11 @@ from importlib.metadata import version
 
 import lazy_loader
 
+from stemlib.io.forking import make_forks_safe
+
 __version__ = version("stemlib")
+
+make_forks_safe()
 
 # Imported on first use, so that reading a file does not load torch.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -16,5 +20,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "io": ["Micrograph", "read"],
         "lattice": ["find_lattice"],
         "loops": ["find_loops"],
+        "many": ["batch"],
     },
 )

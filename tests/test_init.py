@@ -5,12 +5,14 @@ import pytest
 
 import stemlib
 from stemlib.io import micrograph
+from stemlib.many import find
 
 
 def test_public_names_are_those_of_their_modules():
     assert stemlib.read is micrograph.read
     assert stemlib.Micrograph is micrograph.Micrograph
-    assert set(stemlib.__all__) == {"Micrograph", "read"} | {
+    assert stemlib.batch is find.batch
+    assert set(stemlib.__all__) == {"Micrograph", "batch", "read"} | {
         f"find_{what}" for what in ("columns", "defects", "domains", "lattice", "loops")
     }
     assert set(stemlib.__all__) <= set(dir(stemlib))

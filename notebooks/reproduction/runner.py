@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import papermill
+from filelock import FileLock, Timeout
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
@@ -259,8 +260,12 @@ def summary(comparisons):
 def main(arguments=None):
     options = parse_arguments(arguments)
     prepare_environment()
+    BUILD.mkdir(parents=True, exist_ok=True)
     try:
-        reproduce(options)
+        with FileLock(BUILD / ".lock", timeout=0):
+            reproduce(options)
+    except Timeout:
+        sys.exit("error: another make reproduce is running here; wait for it, or make another clone")
     except PapermillExecutionError as error:
         print(error, file=sys.stderr)
         sys.exit(

@@ -17,6 +17,7 @@ from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_dista
 from stemlib.fourier.patterson import significant_cells
 from stemlib.io.masking import masked_micrograph
 from stemlib.io.micrograph import check_positive
+from stemlib.io.signals import OnSignals
 from stemlib.io.tables import with_nanometres, write_csv
 
 # Images whose columns are this far apart are given to the network as they are.
@@ -29,7 +30,7 @@ _COLUMNS = ["y", "x", "probability", "intensity"]
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class Columns(OnSignals):
     """The atomic columns of one image.
 
     Parameters
@@ -56,6 +57,9 @@ class Columns:
     sigma: float | None
     pixel_size_nm: float | None
     ignored: np.ndarray | None = None
+
+    def _image_shape(self):
+        return self.semantic_image.shape
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``y (px)``, ``y (nm)``."""

@@ -18,6 +18,7 @@ from stemlib.defects.sites import assign_sites
 from stemlib.fourier.filters import natural_factor, reduced
 from stemlib.io.masking import masked_micrograph
 from stemlib.io.micrograph import Micrograph, check_positive
+from stemlib.io.signals import OnSignals
 from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.lattice.find import Lattice, find_lattice
 
@@ -31,7 +32,7 @@ _LEAST_COVERED = 0.5  # of the image, before it is said that only a part was jud
 
 
 @dataclass(frozen=True, eq=False)
-class Defects:
+class Defects(OnSignals):
     """The defects of one image.
 
     Parameters

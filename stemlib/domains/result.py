@@ -13,11 +13,12 @@ from skimage.measure import find_contours
 
 from stemlib.domains.faults import fault_lines, misfit_map, unexplained_share
 from stemlib.domains.maps import extent
+from stemlib.io.signals import OnSignals
 from stemlib.io.tables import with_nanometres, write_csv
 
 
 @dataclass(frozen=True, eq=False)
-class Domains:
+class Domains(OnSignals):
     """The domains of one image.
 
     Parameters
@@ -110,6 +111,12 @@ class Domains:
     @functools.cached_property
     def _unexplained(self):
         return unexplained_share(*self.working)
+
+    def _image_shape(self):
+        return self.labels.shape
+
+    def _marks(self):
+        return "Lines", [self.boundaries]
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``a (px)``, ``area (nm²)``."""

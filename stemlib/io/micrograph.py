@@ -124,6 +124,12 @@ def read(path, *, select=None, channel=None):
     """
     from stemlib.io import readers
 
+    path = existing_file(path)
+    return chosen(readers.data_sets(path), path, select=select, channel=channel)
+
+
+def existing_file(path):
+    """Check that a path is that of a file, or of a .zspy folder, that holds anything: a `pathlib.Path`."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a str or pathlib.Path, not {type(path).__name__}")
     path = Path(path)
@@ -133,7 +139,13 @@ def read(path, *, select=None, channel=None):
         raise ValueError(f"path: {str(path)!r} is a folder; give one image file in it")
     if path.is_file() and path.stat().st_size == 0:
         raise ValueError(f"path: {str(path)!r} is an empty file; copy it anew")
-    found = readers.data_sets(path)
+    return path
+
+
+def chosen(found, path, *, select=None, channel=None):
+    """The one image that is asked for of a file's data sets, as `read` returns it."""
+    from stemlib.io import readers
+
     data_set, index = readers.choose(found, select, path)
     tree, original = data_set.metadata.get("file", {}), data_set.metadata.get("original", {})
     metadata = {"path": str(path), **described(data_set.name, tree, original)}

@@ -3,8 +3,9 @@
 from stemlib.io.files import write_atomically
 
 _LENGTHS = ["y", "x", "major", "minor", "top", "left", "bottom", "right", "a", "b", "offset"]
+_LENGTHS += ["spacing", "mean_diameter", "std_diameter", "height", "width", "moved", "step"]
 _POSITIONS = {"y": 0, "top": 0, "bottom": 0, "x": 1, "left": 1, "right": 1}  # all else are distances
-_UNITS = {"nm": "nm", "nm2": "nm²", "deg": "deg"}
+_UNITS = {"per_px2": "px⁻²", "per_nm2": "nm⁻²", "per_nm3": "nm⁻³", "nm": "nm", "nm2": "nm²", "deg": "deg"}
 
 
 def with_nanometres(table, pixel_size_nm, origin_nm=(0.0, 0.0)):
@@ -30,7 +31,8 @@ def with_nanometres(table, pixel_size_nm, origin_nm=(0.0, 0.0)):
     """
     if pixel_size_nm is None:
         return table
-    lengths = {f"{name}_nm": table[name] * pixel_size_nm for name in _LENGTHS if name in table}
+    names = sorted(filter(_is_length, table), key=lambda name: _LENGTHS.index(_stem(name)))
+    lengths = {f"{name}_nm": table[name] * pixel_size_nm for name in names}
     for name in _POSITIONS.keys() & table.keys():
         lengths[f"{name}_nm"] += origin_nm[_POSITIONS[name]]
     if "area" in table:
@@ -60,11 +62,27 @@ def write_csv(table, path):
     >>> write_csv(table, pathlib.Path(tempfile.mkdtemp()) / "loops.csv").read_text().splitlines()
     ['major (px),major (nm),score', '10.0,5.0,0.9']
     """
-    return write_atomically(path, table.rename(columns=_with_unit).to_csv(index=False))
+    return write_atomically(path, csv_text(table))
+
+
+def csv_text(table, *, header=True):
+    """The text of such a file, or of the rows alone."""
+    return table.rename(columns=_with_unit).to_csv(index=False, header=header, lineterminator="\n")
 
 
 def _with_unit(name):
-    if name in _LENGTHS or name == "area":
+    if _is_length(name) or name == "area":
         return f"{name} (px²)" if name == "area" else f"{name} (px)"
-    stem, _, unit = name.rpartition("_")
-    return f"{stem} ({_UNITS[unit]})" if unit in _UNITS else name
+    for unit, sign in _UNITS.items():
+        if name.endswith(f"_{unit}"):
+            return f"{name.removesuffix(f'_{unit}')} ({sign})"
+    return name
+
+
+def _is_length(name):
+    return _stem(name) in _LENGTHS
+
+
+def _stem(name):
+    """The name of a column without what makes it the end of an interval or a standard error."""
+    return str(name).removesuffix("_low").removesuffix("_high").removesuffix("_error")

@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from stemlib.columns.network import ColumnNetwork
 from stemlib.columns.spacing import find_spacing
@@ -12,6 +13,8 @@ from stemlib.fourier.geometric_phase import NoLatticeError, PhaseField
 from stemlib.fourier.unit_cell import cells_between, reduce_cell
 from stemlib.io.masking import masked_micrograph
 from stemlib.io.micrograph import check_positive
+from stemlib.io.signals import OnSignals
+from stemlib.io.tables import with_nanometres
 from stemlib.lattice.refinement import NaturalImage, largest_grain
 from stemlib.lattice.slips import find_slips
 from stemlib.lattice.superstructure import larger_cell
@@ -58,7 +61,7 @@ class Distortion:
 
 
 @dataclass(frozen=True, eq=False)
-class Lattice:
+class Lattice(OnSignals):
     """The smallest cell that reproduces an image, as recorded.
 
     Parameters
@@ -119,6 +122,22 @@ class Lattice:
 
     def _errors(self):
         return np.sqrt(np.einsum("kj,ijl,kl->ki", self.cell, self.gradient_variance, self.cell))
+
+    @property
+    def table(self):
+        """The cell as a table of one row, a pandas.DataFrame.
+
+        Lengths ``a, b`` px, ``angle_deg`` and their standard errors, in nm as well where the pixel size is known, and
+        ``coverage``.
+        """
+        values = {"a": self.lengths[0], "a_error": self.length_errors[0]}
+        values |= {"b": self.lengths[1], "b_error": self.length_errors[1]}
+        values |= {"angle_deg": self.angle_deg, "angle_error_deg": self.angle_error_deg}
+        return with_nanometres(pd.DataFrame([values | {"coverage": self.coverage}]), self.pixel_size_nm)
+
+    def _marks(self):
+        corners = ((0, 0), (1, 0), (1, 1), (0, 1))
+        return "Polygons", [[self.origin + np.array(corners) @ self.cell]]
 
     def with_superstructure(self):
         """The lattice of the superstructure; the lattice itself where there is none."""

@@ -10,6 +10,7 @@ import pandas as pd
 from stemlib.io.files import write_atomically
 from stemlib.io.masking import masked_micrograph
 from stemlib.io.micrograph import to_uint8
+from stemlib.io.signals import OnSignals
 from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.loops import fcn, measuring, screening
 from stemlib.loops.boxes import COLUMNS, suppress
@@ -21,7 +22,7 @@ _REPORTED = 0.02  # the network's peaks of a lower score are noise, not candidat
 
 
 @dataclass(frozen=True, eq=False)
-class Loops:
+class Loops(OnSignals):
     """The loops of one micrograph.
 
     Parameters

@@ -46,3 +46,13 @@ def test_headers_carry_units_and_nothing_else_changes(table, tmp_path):
         + ["a (px)", "y (nm)", "major (nm)", "a (nm)", "offset (nm)", "area (nm²)"]
     )
     assert first.startswith("1.0,12.0,0.5,75.0,15.0,1.0,0.5,1,3.0,0.2,")
+
+
+def test_intervals_errors_and_densities_have_their_units(tmp_path):
+    table = pd.DataFrame({"mean_diameter": [40.0], "mean_diameter_low": [30.0], "a_error": [0.1]})
+    both = with_nanometres(table, 0.5).assign(density_low_per_nm2=1e-3, density_per_px2=2e-4)
+    assert both["mean_diameter_low_nm"].tolist() == [15.0]
+    header = write_csv(both, tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert header[:3] == ["mean_diameter (px)", "mean_diameter_low (px)", "a_error (px)"]
+    assert header[-2:] == ["density_low (nm⁻²)", "density (px⁻²)"]
+    assert {"mean_diameter_low (nm)", "a_error (nm)"} <= set(header)

@@ -4,6 +4,7 @@ import sys
 
 import nbformat
 import pytest
+from filelock import FileLock
 
 from reproduction import runner as reproduce
 from reproduction import runs
@@ -230,6 +231,18 @@ def test_a_failing_notebook_shows_its_traceback_and_leaves_all_figures(repositor
     assert "RuntimeError: no loops today" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (repository / "build" / "figures").rglob("*")} == made
     assert committed(repository) == before
+
+
+def test_a_second_run_in_one_folder_is_refused_and_spoils_nothing(repository):
+    scratch = repository / "build" / "reproduce" / "first-six"
+    scratch.mkdir(parents=True)
+    with (
+        FileLock(repository / "build" / ".lock"),
+        pytest.raises(SystemExit, match="another make reproduce is running here"),
+    ):
+        reproduce.main(["--offline"])
+    assert scratch.is_dir()
+    assert not (repository / "build" / "figures").exists()
 
 
 def test_without_data_stand_ins_run_and_are_never_accepted(repository, monkeypatch, capsys):
