@@ -9,7 +9,7 @@ from skimage import io
 import exploring
 from reproduction import runner
 from reproduction.runs import RUNS
-from stemlib.loops.tables import read_imagej_csv
+from stemlib.loops import read_imagej_csv
 from stemlib.synthetic import PointDefects, Recording, crystal_image, domain_image, loop_micrograph
 
 NOTEBOOKS = sorted(runner.NOTEBOOKS.glob("*.ipynb"))

@@ -7,21 +7,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stemlib.io.files import write_atomically
+from stemlib.io.density import Density, number_density
 from stemlib.io.masking import masked_micrograph
-from stemlib.io.micrograph import to_uint8
+from stemlib.io.micrograph import as_micrograph, to_uint8
+from stemlib.io.result import Result, View
 from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.loops import fcn, measuring, screening
 from stemlib.loops.boxes import COLUMNS, suppress
 from stemlib.loops.candidates import default_min_diameter, find_candidates, working_image
 from stemlib.loops.cascade_xml import load_cascade
-from stemlib.loops.tables import Density, imagej_table, loop_density
+from stemlib.loops.coco import write_coco
+from stemlib.loops.imagej import write_imagej_csv
+from stemlib.loops.rois import write_imagej_rois
+from stemlib.loops.tables import fields_of
 
 _REPORTED = 0.02  # the network's peaks of a lower score are noise, not candidates
 
 
-@dataclass(frozen=True, eq=False)
-class Loops:
+@dataclass(frozen=True, eq=False, repr=False)
+class Loops(Result):
     """The loops of one micrograph.
 
     Parameters
@@ -45,6 +49,8 @@ class Loops:
         Height and width of the micrograph, px.
     ignored : numpy.ndarray of bool, shape (H, W), or None
         What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
+    view : stemlib.io.result.View or None
+        The image and where it was looked at.
     """
 
     table: pd.DataFrame
@@ -55,6 +61,7 @@ class Loops:
     pixel_size_nm: float | None
     shape: tuple[int, int]
     ignored: np.ndarray | None = None
+    view: View | None = None
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``major (px)``, ``major (nm)``."""
@@ -63,9 +70,54 @@ class Loops:
     def to_imagej_csv(self, path: str | Path) -> None:
         """Write the table as ImageJ writes its results (px, counted from pixel edges), to be corrected by a person.
 
-        `stemlib.loops.tables.read_imagej_csv` reads it back.
+        `stemlib.loops.read_imagej_csv` reads it back.
         """
-        write_atomically(path, imagej_table(self.table).to_csv(index=False))
+        write_imagej_csv(self.table, path)
+
+    def to_imagej_rois(self, path: str | Path) -> None:
+        """Write the outlines as a zip for ImageJ's ROI Manager; `stemlib.loops.read_imagej_rois` reads it back."""
+        write_imagej_rois(self.table, path)
+
+    def to_coco(self, path: str | Path, image_name: str = "") -> None:
+        """Write the loops as COCO's JSON for object detection; `stemlib.loops.read_coco` reads it back."""
+        write_coco(self.table, path, self.shape, image_name)
+
+    @classmethod
+    def from_table(cls, table, image, *, pixel_size_nm=None, mask=None, thickness_nm=None):
+        """Make a result of a table of loops, such as one corrected in ImageJ, with its density.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            ``y, x, major, minor`` px and ``angle_deg``, as `table` of a result; its other columns where they are there.
+        image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
+            That the loops are on.
+        pixel_size_nm : float, optional
+            Wins over the image's own.
+        mask : (H, W) bool, optional
+            True where loops were looked for, for the density.
+        thickness_nm : float, optional
+            Thickness of the foil, for the density per volume.
+
+        Returns
+        -------
+        Loops
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or a row is no ellipse on the image.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame(
+        ...     [[40.0, 60.0, 20.0, 12.0, 30.0]], columns=["y", "x", "major", "minor", "angle_deg"]
+        ... )
+        >>> Loops.from_table(table, np.zeros((100, 100)), pixel_size_nm=0.5).density.per_nm2
+        0.0004
+        """
+        fields = {"pixel_size_nm": pixel_size_nm, "mask": mask, "thickness_nm": thickness_nm}
+        return cls(**fields_of(table, image, **fields))
 
 
 def find_loops(
@@ -138,7 +190,8 @@ def find_loops(
     _check_range("min_diameter", min_diameter, 4, np.inf)
     _check_range("thickness_nm", thickness_nm, 0, np.inf)
     weights = _check_weights(weights)
-    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    seen = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(seen, mask)
     shape = micrograph.image.shape
     if min(shape) < fcn.SMALLEST_SIDE:
         raise ValueError(
@@ -161,7 +214,7 @@ def find_loops(
     return Loops(
         table=with_nanometres(table, micrograph.pixel_size_nm, micrograph.origin_nm),
         candidates=candidates.sort_values("probability", ascending=False, ignore_index=True),
-        density=loop_density(
+        density=number_density(
             len(table),
             int(mask.sum()),
             pixel_size_nm=micrograph.pixel_size_nm,
@@ -172,6 +225,7 @@ def find_loops(
         pixel_size_nm=micrograph.pixel_size_nm,
         shape=shape,
         ignored=ignored,
+        view=View(seen, mask),
     )
 
 

@@ -3,7 +3,7 @@ import pytest
 
 import stemlib
 from stemlib.agreement import match
-from stemlib.loops.tables import read_imagej_csv
+from stemlib.loops import read_imagej_csv
 from stemlib.synthetic import loop_micrograph
 
 EDGES = ["top", "left", "bottom", "right"]

@@ -13,8 +13,8 @@ from reproduction.loop_sizes import (
     size_objects,
     size_table,
 )
+from stemlib.io.density import number_density
 from stemlib.loops.find import Loops
-from stemlib.loops.tables import loop_density
 
 
 def ellipses(*rows):
@@ -28,7 +28,7 @@ def ellipses(*rows):
 def loops(*rows):
     table = ellipses(*rows).assign(touches_edge=False, score=0.9)
     return Loops(
-        table, table, loop_density(len(table), 512**2, pixel_size_nm=0.5), "fcn", 0.5, 0.5, (512, 512)
+        table, table, number_density(len(table), 512**2, pixel_size_nm=0.5), "fcn", 0.5, 0.5, (512, 512)
     )
 
 

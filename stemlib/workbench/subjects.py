@@ -1,0 +1,259 @@
+"""What the editor has to know of each class of result: its objects, and the result once they are corrected."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from stemlib.columns.spacing import nearest_distance
+from stemlib.io.density import number_density
+from stemlib.io.grey import to_uint8
+from stemlib.io.result import View
+from stemlib.io.tables import with_nanometres
+from stemlib.loops.boxes import suppress
+from stemlib.loops.ellipses import AXES, EDGES, with_edges
+from stemlib.loops.measuring import measure_loops
+from stemlib.workbench.marks import centred_inside
+
+
+class Subject:
+    """A result whose objects are corrected; the base of one class for each kind of result.
+
+    Attributes
+    ----------
+    name : str
+        Of the objects, plural; a part of the name of the file of corrections.
+    is_elliptic : bool
+        Whether objects are ellipses, and no points.
+    kinds : tuple of str
+        That an object may be of.
+    objects : pandas.DataFrame
+        All that the finder proposed, the accepted ones first: ``y, x, kind, score``, the axes of ellipses, and whatever
+        else the table of the result has.
+    threshold : float
+        The score from which on they count.
+    """
+
+    name = ""
+    is_elliptic = False
+    kinds: tuple[str, ...] = ()
+
+    def __init__(self, result):
+        self.result = result
+        self.view = result.view
+
+    @property
+    def reach(self):
+        """How far apart two places of one object may be, px."""
+        return max(self.spacing, 1.0) / 4
+
+    @functools.cached_property
+    def spacing(self):
+        """Median distance of neighbouring objects, px."""
+        at = self.objects[["y", "x"]].to_numpy(float)
+        return float(nearest_distance([at])) if len(at) > 1 else min(self.view.mask.shape) / 10
+
+    def in_nanometres(self, table):
+        """The table with its lengths in nm."""
+        return with_nanometres(table, self.result.pixel_size_nm, self.view.micrograph.origin_nm)
+
+    def kept(self, marks):
+        """The rows of the finder's own measurements that still hold, with the kinds that a person gave them."""
+        own = marks[~marks["by_hand"]]
+        rows = self.objects.iloc[own["row"].to_numpy(int)].reset_index(drop=True)
+        if "kind" in rows:
+            rows = rows.assign(kind=own["kind"].to_numpy(object))
+        return rows.assign(by_hand=False)
+
+    def joined(self, kept, drawn, order):
+        """Both tables as one, in the result's order of columns, drawn rows after those of the finder."""
+        columns = [*kept.columns.drop("by_hand"), "by_hand"]
+        drawn = drawn.assign(by_hand=True).reindex(columns=columns)
+        table = pd.concat([part for part in (kept, drawn) if len(part)] or [kept], ignore_index=True)
+        by, ascending = order
+        return table[columns].sort_values(by, ascending=ascending, ignore_index=True, kind="stable")
+
+
+class LoopSubject(Subject):
+    """Dislocation loops: ellipses, those turned down included, which the threshold brings back."""
+
+    name = "loops"
+    is_elliptic = True
+
+    @property
+    def kinds(self):
+        """The kinds in the table; without such a column, all are loops."""
+        kinds = self.result.table.get("kind", pd.Series(dtype=object))
+        return tuple(dict.fromkeys(["loop", *kinds.astype(str)]))
+
+    @property
+    def threshold(self):
+        """The finder's."""
+        return self.result.threshold
+
+    @functools.cached_property
+    def grey(self):
+        """The image as the finder saw it, uint8."""
+        return to_uint8(self.view.micrograph.image)
+
+    @functools.cached_property
+    def objects(self):
+        """The table, and below it the candidates that were turned down, measured."""
+        table, candidates = self.result.table, self.result.candidates
+        table = table[[name for name in table if not name.endswith(("_nm", "_nm2"))]]
+        table = table.assign(kind=table.get("kind", "loop"), candidate=self._accepted())
+        left = self._turned_down(table)
+        if not len(left):
+            return table
+        boxes = candidates.loc[left, EDGES].to_numpy(float)
+        rows = measure_loops(self.grey, boxes).assign(
+            score=candidates.loc[left, "probability"].to_numpy(),
+            kind=candidates.loc[left, "kind"].to_numpy() if "kind" in candidates else "loop",
+            candidate=left,
+        )
+        return pd.concat([table, rows], ignore_index=True)[[*table.columns]]
+
+    def _accepted(self):
+        """Which candidate each row of the table was; -1 where that is not known."""
+        accepted = np.flatnonzero(self.result.candidates["accepted"].to_numpy(bool))
+        same = len(accepted) == len(self.result.table)
+        return accepted if same else np.full(len(self.result.table), -1)
+
+    def _turned_down(self, table):
+        """Candidates that would be loops at a lower threshold: they lie on no better one, and where to look."""
+        candidates = self.result.candidates
+        boxes = candidates[EDGES].to_numpy(float)
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        eligible = centred_inside(*centres.T, self.view.mask)
+        eligible &= (boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= 2
+        eligible &= ~candidates["accepted"].to_numpy(bool) & (candidates["probability"] < self.threshold)
+        every = np.concatenate([table[EDGES].to_numpy(float), boxes[eligible]])
+        scores = np.concatenate([np.full(len(table), np.inf), candidates["probability"][eligible]])
+        kept = suppress(every, scores) if len(every) else np.zeros(0, int)
+        return np.sort(np.flatnonzero(eligible)[kept[kept >= len(table)] - len(table)])
+
+    @property
+    def reach(self):
+        """Half of the geometric mean diameter, as in `stemlib.agreement.match`: of the usual loop, px."""
+        sizes = np.sqrt(self.objects["major"] * self.objects["minor"])
+        return float(sizes.median()) / 2 if len(sizes) else min(self.view.mask.shape) / 50
+
+    def refitted(self, mark):
+        """What Module III measures at an ellipse: y, x and its axes."""
+        row = with_edges(pd.DataFrame([[mark.y, mark.x, *mark.axes]], columns=AXES))
+        y, x, *axes = measure_loops(self.grey, row[EDGES].to_numpy())[AXES].iloc[0].tolist()
+        return y, x, tuple(axes)
+
+    def corrected(self, marks, threshold, mask):
+        """The result with other loops, density and sizes over a mask."""
+        shape = self.view.mask.shape
+        kept = self.kept(marks)
+        drawn = marks[marks["by_hand"]]
+        uncut = with_edges(drawn)
+        cut = (uncut[["top", "left"]] <= 0).any(axis=1)
+        cut |= (uncut[["bottom", "right"]].to_numpy() >= np.array(shape) - 1).any(axis=1)
+        drawn = with_edges(drawn, shape).assign(touches_edge=cut, flood_failed=False, candidate=-1)
+        table = self.joined(kept, drawn, ("score", False))
+        accepted = np.isin(np.arange(len(self.result.candidates)), table.pop("candidate"))
+        table = table.astype({"touches_edge": bool, "flood_failed": bool})
+        old = self.result.density
+        thickness = None if old.per_nm3 is None else old.high_per_nm2 / old.high_per_nm3
+        density = number_density(
+            len(table), int(mask.sum()), pixel_size_nm=self.result.pixel_size_nm, thickness_nm=thickness
+        )
+        return replace(
+            self.result,
+            table=self.in_nanometres(table),
+            candidates=self.result.candidates.assign(accepted=accepted),
+            density=density,
+            threshold=float(threshold),
+            view=View(self.view.micrograph, mask),
+        )
+
+
+class DefectSubject(Subject):
+    """Defects: points of several kinds; those less likely than the finder's limit are none of its proposals."""
+
+    name = "defects"
+    kinds = ("missing", "dim", "bright", "displaced", "interstitial", "structure")
+
+    @functools.cached_property
+    def objects(self):
+        """The table."""
+        table = self.result.table
+        return table[[name for name in table if not name.endswith("_nm")]]
+
+    @property
+    def threshold(self):
+        """The least unlikely defect's score."""
+        return float(self.objects["score"].min()) if len(self.objects) else 0.0
+
+    @property
+    def spacing(self):
+        """Median distance of neighbouring columns, px."""
+        return float(nearest_distance([self.result.columns[["y", "x"]].to_numpy(float)]))
+
+    def corrected(self, marks, threshold, mask):
+        """The result with other defects, over a mask."""
+        drawn = marks.loc[marks["by_hand"], ["y", "x", "kind", "score"]]
+        drawn = drawn.assign(flagged_by="hand", chain=-1)
+        table = self.joined(self.kept(marks), drawn, ("score", False)).astype({"chain": int})
+        return replace(self.result, table=self.in_nanometres(table), view=View(self.view.micrograph, mask))
+
+
+class ColumnSubject(Subject):
+    """Atomic columns: points."""
+
+    name = "columns"
+    kinds = ("column",)
+
+    @functools.cached_property
+    def objects(self):
+        """The table."""
+        table = self.result.table[["y", "x", "probability", "intensity"]]
+        return table.assign(score=table["probability"], kind="column")
+
+    @property
+    def threshold(self):
+        """The least likely column's probability."""
+        return float(self.objects["score"].min()) if len(self.objects) else 0.0
+
+    def corrected(self, marks, threshold, mask):
+        """The result with other columns, over a mask."""
+        table = self.joined(self.kept(marks), marks.loc[marks["by_hand"], ["y", "x"]], (["y", "x"], True))
+        table = table.drop(columns=["score", "kind"])
+        at = table[["y", "x"]].to_numpy(float)
+        spacing = float(nearest_distance([at])) if len(at) > 1 else None
+        return replace(
+            self.result,
+            table=self.in_nanometres(table),
+            spacing=spacing,
+            view=View(self.view.micrograph, mask),
+        )
+
+
+_SUBJECTS = {"Loops": LoopSubject, "Defects": DefectSubject, "Columns": ColumnSubject}
+
+
+def subject_of(result):
+    """Return the subject that a result is.
+
+    Raises
+    ------
+    TypeError
+        If results of its class hold nothing that could be corrected.
+    ValueError
+        If it was made without its image.
+    """
+    name = type(result).__name__
+    if name not in _SUBJECTS:
+        raise TypeError(
+            f"a {name} holds no objects to correct one by one; loops, defects and columns can be edited"
+        )
+    if result.view is None:
+        raise ValueError(
+            f"this {name} has no image (view=None); edit what stemlib.find_{_SUBJECTS[name].name} returns, or give "
+            "the image to from_table"
+        )
+    return _SUBJECTS[name](result)
