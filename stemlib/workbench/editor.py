@@ -118,10 +118,18 @@ class Editor(Session):
     def widget(self):
         """The editor in a notebook: an anywidget."""
         if self._widget is None:
-            from stemlib.workbench.widget import make_widget
-
-            self._widget = make_widget(self)
+            try:
+                from stemlib.workbench.widget import EditorWidget
+            except ModuleNotFoundError as error:
+                raise ModuleNotFoundError(
+                    f"{error}: the editor in a notebook needs it; install stemlib with pip install 'stemlib[notebooks]'"
+                ) from error
+            self._widget = EditorWidget(self)
         return self._widget
 
     def _repr_mimebundle_(self, **options):
-        return self.widget._repr_mimebundle_(**options)
+        shown = self.widget._repr_mimebundle_(**options)
+        data, *metadata = shown if isinstance(shown, tuple) else (shown,)
+        # Where no widget can be shown, as in a notebook that is only read.
+        data = data | {"text/html": self.result._repr_html_(), "text/plain": repr(self)}
+        return (data, *metadata) if metadata else data

@@ -22,7 +22,7 @@ class Mark:
     axes : tuple of float, optional
         Full major and minor axis, px, and the angle of the major one, degrees, counter-clockwise from +x as seen.
     score : float
-        The finder's; NaN where a person drew it.
+        The finder's; NaN where there is none, as where a person drew it.
     row : int, optional
         Of what the finder proposed; None where a person drew it.
     verdict : bool, optional
@@ -94,8 +94,8 @@ class State:
     region: tuple[Outline, ...] = field(default=())
 
     def counts(self, mark):
-        """Whether a mark counts as an object."""
-        return mark.score >= self.threshold if mark.verdict is None else mark.verdict
+        """Whether a mark counts as an object: as a person said, else by its score; without one, it does."""
+        return not mark.score < self.threshold if mark.verdict is None else mark.verdict
 
     def with_mark(self, number, mark):
         """The state with another mark of this number; None takes it away."""

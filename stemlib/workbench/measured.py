@@ -39,7 +39,7 @@ def _row(what, value, low=math.nan, high=math.nan, unit=""):
     return what, value, low, high, unit
 
 
-def _density(what, density):
+def density_row(what, density):
     """A row of a Density, or of what has its names, per nm² where that is known."""
     if density.get("per_nm2") is not None and np.isfinite(density["per_nm2"]):
         values, unit = [density[f"{name}per_nm2"] for name in ("", "low_", "high_")], "nm⁻²"
@@ -60,7 +60,7 @@ def _of_loops(loops):
         _row("cut by the image edge, not in the sizes", sizes["n_at_edge"]),
         _row("mean diameter", *(sizes[f"mean{end}"] for end in ("", "_low", "_high")), unit),
         _row("standard deviation of diameter", *(sizes[f"std{end}"] for end in ("", "_low", "_high")), unit),
-        _density("loops per area", density),
+        density_row("loops per area", density),
     ]
     if density["per_nm3"] is not None:
         values = (density[f"{end}per_nm3"] for end in ("", "low_", "high_"))
@@ -75,7 +75,7 @@ def _of_defects(defects):
         if kind != "all":
             rows.append(_row(f"of kind {kind}", density["count"]))
         rows.append(
-            _density("defects per area judged" if kind == "all" else f"{kind} per area judged", density)
+            density_row("defects per area judged" if kind == "all" else f"{kind} per area judged", density)
         )
     rows.append(_row("share of the image judged", float(defects.judged.mean())))
     return rows
@@ -119,6 +119,11 @@ _ROWS = {
     "Lattice": _of_lattice,
     "Domains": _of_domains,
 }
+
+
+def counted(count, name):
+    """Return a number of objects: "1 loop", "2 loops"."""
+    return f"{count} {name if count != 1 else name.removesuffix('s')}"
 
 
 def with_interval(row):

@@ -145,6 +145,7 @@ def _as_dict(mark, subject):
     if mark.row is not None:
         names = [*(AXES if subject.is_elliptic else AXES[:2]), "score"]
         found = {name: float(value) for name, value in subject.objects[names].iloc[mark.row].items()}
+        found["score"] = None if np.isnan(found["score"]) else found["score"]
     axes = None if mark.axes is None else dict(zip(AXES[2:], mark.axes, strict=True))
     place = {"y": mark.y, "x": mark.x} | (axes or {})
     said = {None: None, True: "accepted", False: "rejected"}[mark.verdict]

@@ -4,7 +4,7 @@ import base64
 import html
 import io
 
-from stemlib.workbench.measured import numbers, with_error, with_interval
+from stemlib.workbench.measured import counted, numbers, with_error, with_interval
 
 _PICTURE = 3.4  # inches, at 110 dots per inch
 
@@ -25,19 +25,15 @@ def in_words(result):
             return _lattice_in_words(result)
         case "Domains":
             undecided = float((result.labels < 0).mean())
-            return f"{_counted(result.n_domains, 'domains')}, {undecided:.0%} of the image undecided"
+            return f"{counted(result.n_domains, 'domains')}, {undecided:.0%} of the image undecided"
     rows = numbers(result)
-    said = [_counted(int(rows["value"].iloc[0]), rows["what"].iloc[0])]
+    said = [counted(int(rows["value"].iloc[0]), rows["what"].iloc[0])]
     for row in rows.to_dict("records"):
         if row["what"].startswith("of kind "):
             said.append(f"{row['value']:.0f} {row['what'].removeprefix('of kind ')}")
         elif row["what"].startswith(("mean diameter", "distance", f"{rows['what'].iloc[0]} per")):
             said.append(f"{row['what']} {with_interval(row)}")
     return ", ".join(said)
-
-
-def _counted(count, name):
-    return f"{count} {name if count != 1 else name.removesuffix('s')}"
 
 
 def _lattice_in_words(lattice):

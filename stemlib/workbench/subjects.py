@@ -64,7 +64,8 @@ class Subject:
         rows = self.objects.iloc[own["row"].to_numpy(int)].reset_index(drop=True)
         if "kind" in rows:
             rows = rows.assign(kind=own["kind"].to_numpy(object))
-        return rows.assign(by_hand=False)
+        # What was drawn in an earlier correction stays so.
+        return rows.assign(by_hand=rows.get("by_hand", pd.Series(False, rows.index)).astype(bool))
 
     def joined(self, kept, drawn, order):
         """Both tables as one, in the result's order of columns, drawn rows after those of the finder."""
@@ -211,7 +212,8 @@ class ColumnSubject(Subject):
     @functools.cached_property
     def objects(self):
         """The table."""
-        table = self.result.table[["y", "x", "probability", "intensity"]]
+        table = self.result.table
+        table = table[[name for name in table if not name.endswith("_nm")]]
         return table.assign(score=table["probability"], kind="column")
 
     @property

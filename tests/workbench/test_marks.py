@@ -17,7 +17,7 @@ def test_a_verdict_goes_before_the_threshold():
     assert state.counts(Mark(0, 0, "loop", score=0.5)) and not state.counts(Mark(0, 0, "loop", score=0.49))
     assert state.counts(Mark(0, 0, "loop", score=0.1, verdict=True))
     assert not state.counts(Mark(0, 0, "loop", score=0.9, verdict=False))
-    assert not state.counts(Mark(0, 0, "loop"))
+    assert state.counts(Mark(0, 0, "loop")) and not state.counts(Mark(0, 0, "loop", verdict=False))
 
 
 def test_an_ellipse_is_hit_along_its_own_axes():

@@ -320,6 +320,23 @@ def test_without_tune_loops_one_sentence_says_so(drawn, tmp_path, monkeypatch):
         edit(columns).tune(output=tmp_path)
 
 
+def test_what_has_no_score_counts_until_it_is_rejected(drawn, tmp_path):
+    bare = Loops.from_table(drawn.table.drop(columns="score"), drawn.view.micrograph)
+    editor = edit(bare, tmp_path / "mine.json")
+    assert len(editor.marks) == 3 and editor.score()["f1"] == 1
+    editor.reject(1)
+    assert len(edit(bare, tmp_path / "mine.json").marks) == 2
+
+
+def test_a_corrected_result_can_be_corrected_further(drawn):
+    editor = edit(drawn)
+    editor.reject(0)
+    editor.draw(50, 30, 30, 10, 45)
+    again = edit(editor.result)
+    pd.testing.assert_frame_equal(again.result.table, editor.result.table)
+    assert len(again.everything) == 3
+
+
 def test_it_says_what_it_is(drawn, tmp_path):
     editor = edit(drawn, tmp_path / "mine.json")
     editor.reject(0)
