@@ -128,15 +128,15 @@ def find_defects(
     Parameters
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
-    scheme : str
+    scheme : {"unit-cell", "columns"}
         "unit-cell": segments span whole unit cells along the lattice. "columns": tapered windows centred on columns,
         for crystals that no single cell covers.
-    descriptor : str
+    descriptor : {"patterson", "contrast", "both"}
         "patterson", "contrast" or "both".
     false_alarms : float
         Greatest expected number of false defects in an image of a perfect crystal; with both parts, each has half of
         it. P-values are learnt from the image itself: were they exact, four tenths of that would be found.
-    source : str
+    source : {"image", "semantic"}
         What Patterson functions are of: the "image", or the "semantic" one, which shows positions only, so that mixed
         chemistry flags nothing.
     pixel_size_nm : float, optional

@@ -47,10 +47,10 @@ def find_domains(
     n_domains : int, optional
         How many domains to divide the image into; fewer are left where some are too small to be outlined, or where one
         explains the pixels of another as well. By default, as many as there are.
-    descriptor : str
+    descriptor : {"patterson", "triplet"}
         "patterson", to which a crystal and its inverted twin look the same, or "triplet", which tells them apart; see
         `stemlib.fourier.triplets.triplet_features`.
-    method : str
+    method : {"mixture", "one-class"}
         "mixture": all segments are grouped. "one-class": the published way; the most uniform part is learnt, and its
         outliers are a second domain.
     merge_orientations : bool
