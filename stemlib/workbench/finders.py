@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import stemlib
 
 ANALYSES = ("loops", "columns", "lattice", "defects", "domains")
-# What is no setting of a form: the image, and arrays.
+# What has no field in a form, beside dicts: the image and arrays, and the pixel size, which is asked for beside it.
 _APART = ("image", "mask", "pixel_size_nm")
 
 
@@ -60,7 +60,7 @@ def settings_of(analysis):
     return [
         _setting(name, argument.default, *described.get(name, ("", "")))
         for name, argument in inspect.signature(find).parameters.items()
-        if name not in _APART
+        if name not in _APART and not described.get(name, ("",))[0].startswith("dict")
     ]
 
 

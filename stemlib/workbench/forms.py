@@ -1,5 +1,6 @@
 """Forms for the settings of the finders, and a chooser of files, as ipywidgets."""
 
+import html
 from pathlib import Path
 
 import ipywidgets
@@ -45,13 +46,14 @@ def _field(setting, value):
         return ipywidgets.Dropdown(options=setting.choices, value=value, **look)
     if setting.kind == "bool":
         return ipywidgets.Checkbox(value=bool(value), indent=True, **look)
-    placeholder = "as found from the image" if setting.default is None else str(setting.default)
+    placeholder = "default" if setting.default is None else str(setting.default)
     text = "" if value is None else str(value)
     return ipywidgets.Text(value=text, placeholder=placeholder, continuous_update=False, **look)
 
 
 def _explained(setting):
-    return ipywidgets.HTML(f"<span style='opacity:0.7;line-height:1.4'>{setting.what}</span>")
+    what = html.escape(setting.what.replace("``", ""), quote=False)
+    return ipywidgets.HTML(f"<div style='opacity:0.7;line-height:1.4;padding-top:5px'>{what}</div>")
 
 
 def _value(setting, value):

@@ -1,13 +1,20 @@
 """What a person does with the editor in JupyterLab, done in a real browser."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import stemlib
 from stemlib.loops import Loops
 from stemlib.loops.ellipses import AXES
+from stemlib.synthetic import loop_micrograph
+
+Keys = pytest.importorskip("selenium.webdriver").Keys
+ROOT = Path(__file__).resolve().parents[2]
 
 SHAPE = (300, 400)
 ROWS = [[80.0, 90.0, 60.0, 30.0, 20.0], [200.0, 300.0, 50.0, 40.0, 90.0], [220.0, 80.0, 40.0, 40.0, 0.0]]
@@ -48,8 +55,6 @@ def test_a_loop_is_rejected_undone_drawn_adjusted_and_the_threshold_moved(opened
     lab.say("2 loops")
     (mark,) = saved(lab)["marks"]
     assert mark["verdict"] == "rejected" and mark["found"]["y"] == 80
-    from selenium.webdriver import Keys
-
     lab.actions().key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
     lab.say("3 loops")
     lab.actions().key_down(Keys.CONTROL).send_keys("y").key_up(Keys.CONTROL).perform()
@@ -143,3 +148,41 @@ Loops.from_table(table, image).edit()
     lab.the(".stemlib-workbench .overlay").click()
     lab.press(*"+" * 14)
     lab.wait(lambda: lab.browser.execute_script(read) == [0, 255], "the image's own pixels", 30)
+
+
+def test_explore_runs_finds_in_a_file_corrects_and_writes(lab):
+    shutil.copy(ROOT / "notebooks" / "explore.ipynb", lab.root / "explore.ipynb")
+    np.save(lab.root / "grün und 2.npy", loop_micrograph((400, 400), n_loops=6, seed=2).image)
+    lab.run("explore.ipynb")
+    lab.wait(
+        lambda: "loops" in lab.text(".jp-Notebook") and lab.find(".jp-OutputArea-output img"), "a result"
+    )
+    assert "Traceback" not in lab.text(".jp-Notebook")
+    for button in lab.find(".widget-toggle-button"):
+        if "file of mine" in button.text:
+            button.click()
+    path = lab.the("input[placeholder='path of an image']")
+    lab.wait(path.is_displayed, "the chooser of files")
+    path.send_keys(str(lab.root / "grün und 2.npy"), Keys.ENTER)
+    size = lab.the("input[placeholder='as the file says']")
+    size.send_keys("0,5", Keys.ENTER)
+    press(lab, "Find")
+    lab.wait(lambda: "found in" in lab.text(".jp-Notebook"), "what was found")
+    press(lab, "Correct by hand")
+    lab.wait(lambda: lab.text(".stemlib-workbench .counts"), "the editor")
+    count = int(lab.text(".stemlib-workbench .counts").split()[0])
+    first = stemlib.find_loops(lab.root / "grün und 2.npy").table.iloc[0]
+    lab.click_at(first["y"], first["x"], (400, 400))
+    lab.say(f"{count - 1} loop")
+    press(lab, "Write files")
+    lab.wait(lambda: "written: " in lab.text(".jp-Notebook"), "files")
+    (table,) = lab.root.parent.glob("build/mine/grün und 2-loops.csv")
+    assert len(pd.read_csv(table)) == count - 1
+    assert (lab.root / "grün und 2.npy.loops.json").exists()
+
+
+def press(lab, text):
+    """Press a button of the forms."""
+    (button,) = [one for one in lab.find(".jupyter-button") if one.text == text]
+    lab.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
