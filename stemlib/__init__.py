@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "io": ["Micrograph", "read"],
         "lattice": ["find_lattice"],
         "loops": ["find_loops"],
+        "training": ["tune_loops"],
     },
 )

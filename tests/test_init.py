@@ -10,7 +10,7 @@ from stemlib.io import micrograph
 def test_public_names_are_those_of_their_modules():
     assert stemlib.read is micrograph.read
     assert stemlib.Micrograph is micrograph.Micrograph
-    assert set(stemlib.__all__) == {"Micrograph", "read"} | {
+    assert set(stemlib.__all__) == {"Micrograph", "read", "tune_loops"} | {
         f"find_{what}" for what in ("columns", "defects", "domains", "lattice", "loops")
     }
     assert set(stemlib.__all__) <= set(dir(stemlib))

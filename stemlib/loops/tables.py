@@ -1,5 +1,7 @@
 """Tables of loops that a person or another program made, checked, as `stemlib.loops.Loops` holds them."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 
@@ -85,21 +87,29 @@ def fields_of(table, image, *, pixel_size_nm=None, mask=None, thickness_nm=None)
         checked["flood_failed"] = False
     if "score" not in checked:
         checked["score"] = np.nan
+    if "kind" not in checked:
+        checked["kind"] = "loop"
     scores = checked["score"].astype(float)
-    wanted = [*AXES, "area", *EDGES, "score", "touches_edge", "flood_failed"]
+    wanted = [*AXES, "area", *EDGES, "score", "kind", "touches_edge", "flood_failed"]
     checked = checked[[*wanted, *(name for name in checked if name not in wanted)]]
+    count = functools.partial(
+        number_density,
+        area=int(mask.sum()),
+        pixel_size_nm=micrograph.pixel_size_nm,
+        thickness_nm=thickness_nm,
+    )
+    # Whatever the scores, all of them are loops.
+    threshold = 0.0 if scores.isna().all() else float(scores.min())
+    kinds = checked["kind"].astype(str).value_counts(sort=False).to_dict() or {"loop": 0}
     return {
         "table": with_nanometres(checked, micrograph.pixel_size_nm, micrograph.origin_nm),
-        "candidates": checked[EDGES].assign(probability=scores, accepted=True),
-        "density": number_density(
-            len(checked),
-            int(mask.sum()),
-            pixel_size_nm=micrograph.pixel_size_nm,
-            thickness_nm=thickness_nm,
-        ),
+        "candidates": checked[EDGES].assign(probability=scores, kind=checked["kind"], accepted=True),
+        "density": count(len(checked)),
+        "densities": {kind: count(number) for kind, number in kinds.items()},
         "method": "table",
-        # Whatever the scores, all of them are loops.
-        "threshold": 0.0 if scores.isna().all() else float(scores.min()),
+        "threshold": threshold,
+        "thresholds": dict.fromkeys(kinds, threshold),
+        "scale": 1.0,
         "pixel_size_nm": micrograph.pixel_size_nm,
         "shape": shape,
         "view": View(micrograph, mask),

@@ -143,8 +143,8 @@ class Workbench {
     } else {
       if (content.type === "all") this.marks.clear();
       for (const number of content.gone ?? []) this.marks.delete(number);
-      for (const [number, y, x, axes, kind, score, verdict, byHand, inside] of content.marks)
-        this.marks.set(number, { number, y, x, axes, kind, score, verdict, byHand, inside });
+      for (const [number, y, x, axes, kind, score, verdict, byHand, inside, bar] of content.marks)
+        this.marks.set(number, { number, y, x, axes, kind, score, verdict, byHand, inside, bar });
       // What was just drawn is what comes next to be adjusted.
       if (this.selectsNext && content.marks.length === 1) this.selected = content.marks[0][0];
       this.selectsNext = false;
@@ -158,7 +158,7 @@ class Workbench {
   // What counts, by the threshold that the slider shows.
   counts(mark) {
     const threshold = this.slider.dragged ? this.threshold() : this.rest.threshold;
-    return mark.verdict === -1 ? mark.score === null || mark.score >= threshold : mark.verdict === 1;
+    return mark.verdict === -1 ? mark.score === null || mark.score >= threshold * mark.bar : mark.verdict === 1;
   }
 
   isShown(mark) {

@@ -29,6 +29,8 @@ class Mark:
         What a person said: it is one, or none; None leaves it to the threshold.
     changed : bool
         Whether a person has moved it, so that the finder's measurement no longer holds.
+    bar : float
+        The threshold of its kind, over that of the state.
     """
 
     y: float
@@ -39,6 +41,7 @@ class Mark:
     row: int | None = None
     verdict: bool | None = None
     changed: bool = False
+    bar: float = 1.0
 
     @property
     def by_hand(self):
@@ -95,7 +98,7 @@ class State:
 
     def counts(self, mark):
         """Whether a mark counts as an object: as a person said, else by its score; without one, it does."""
-        return not mark.score < self.threshold if mark.verdict is None else mark.verdict
+        return not mark.score < self.threshold * mark.bar if mark.verdict is None else mark.verdict
 
     def with_mark(self, number, mark):
         """The state with another mark of this number; None takes it away."""

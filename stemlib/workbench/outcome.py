@@ -9,7 +9,7 @@ from stemlib.workbench.marks import centred_inside
 def score(editor, kind=None):
     """Compare what was found with what a person made of it; see `stemlib.workbench.Editor.score`."""
     subject, truth = editor.subject, editor.marks
-    found = subject.objects[~(subject.objects["score"] < subject.threshold)]
+    found = subject.objects[~(subject.objects["score"] < subject.threshold * subject.bars)]
     found = found[centred_inside(found["y"], found["x"], editor.looked_at)]
     other = truth[:0]
     if kind is not None:

@@ -170,7 +170,7 @@ def _merged(marks, saved, subject):
         if row is None:
             marks[max(marks, default=-1) + 1] = replace(mark, changed=False)
         elif mark.changed:
-            marks[row] = replace(mark, row=row, score=marks[row].score)
+            marks[row] = replace(mark, row=row, score=marks[row].score, bar=marks[row].bar)
         else:
             marks[row] = replace(marks[row], kind=mark.kind, verdict=mark.verdict)
     for mark, found in saved:

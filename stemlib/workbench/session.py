@@ -54,10 +54,12 @@ class Session:
             *(objects[name].tolist() for name in ("y", "x", "kind")),
             axes,
             objects["score"].tolist(),
+            self.subject.bars.tolist(),
             strict=True,
         )
         return {
-            row: Mark(y, x, kind, each, score, row) for row, (y, x, kind, each, score) in enumerate(columns)
+            row: Mark(y, x, kind, each, score, row, bar=bar)
+            for row, (y, x, kind, each, score, bar) in enumerate(columns)
         }
 
     # What there is.

@@ -13,7 +13,7 @@ from stemlib.io.result import View
 from stemlib.io.tables import with_nanometres
 from stemlib.loops.boxes import suppress
 from stemlib.loops.ellipses import AXES, EDGES, with_edges
-from stemlib.loops.measuring import measure_loops
+from stemlib.loops.measuring import as_boxes_say, measure_loops
 from stemlib.workbench.marks import centred_inside
 
 
@@ -54,6 +54,11 @@ class Subject:
         at = self.objects[["y", "x"]].to_numpy(float)
         return float(nearest_distance([at])) if len(at) > 1 else min(self.view.mask.shape) / 10
 
+    @property
+    def bars(self):
+        """The threshold of each object's kind, over the one that is moved: a pandas.Series."""
+        return pd.Series(1.0, self.objects.index)
+
     def in_nanometres(self, table):
         """The table with its lengths in nm."""
         return with_nanometres(table, self.result.pixel_size_nm, self.view.micrograph.origin_nm)
@@ -84,35 +89,40 @@ class LoopSubject(Subject):
 
     @property
     def kinds(self):
-        """The kinds in the table; without such a column, all are loops."""
-        kinds = self.result.table.get("kind", pd.Series(dtype=object))
-        return tuple(dict.fromkeys(["loop", *kinds.astype(str)]))
+        """Those that were asked for, and those in the table."""
+        return tuple(dict.fromkeys([*self.result.densities, *self.result.table["kind"].astype(str)]))
 
     @property
     def threshold(self):
-        """The finder's."""
+        """The finder's, of the first kind asked for."""
         return self.result.threshold
+
+    @functools.cached_property
+    def bars(self):
+        """The threshold of each object's kind, over the first one's."""
+        own = self.objects["kind"].map(self.result.thresholds).astype(float).fillna(self.threshold)
+        return own / self.threshold if self.threshold else own * 0 + 1.0
 
     @functools.cached_property
     def grey(self):
         """The image as the finder saw it, uint8."""
-        return to_uint8(self.view.micrograph.image)
+        image = self.view.micrograph.image
+        return to_uint8(-image if self.result.polarity == "bright" else image)
 
     @functools.cached_property
     def objects(self):
         """The table, and below it the candidates that were turned down, measured."""
         table, candidates = self.result.table, self.result.candidates
         table = table[[name for name in table if not name.endswith(("_nm", "_nm2"))]]
-        table = table.assign(kind=table.get("kind", "loop"), candidate=self._accepted())
+        table = table.assign(candidate=self._accepted())
         left = self._turned_down(table)
         if not len(left):
             return table
-        boxes = candidates.loc[left, EDGES].to_numpy(float)
-        rows = measure_loops(self.grey, boxes).assign(
-            score=candidates.loc[left, "probability"].to_numpy(),
-            kind=candidates.loc[left, "kind"].to_numpy() if "kind" in candidates else "loop",
-            candidate=left,
-        )
+        boxes, kind = candidates.loc[left, EDGES].to_numpy(float), candidates.loc[left, "kind"].to_numpy()
+        rows, rings = as_boxes_say(boxes, self.grey.shape), kind == "loop"
+        if rings.any():
+            rows.loc[rings] = measure_loops(self.grey, boxes[rings]).set_axis(np.flatnonzero(rings))
+        rows = rows.assign(score=candidates.loc[left, "probability"].to_numpy(), kind=kind, candidate=left)
         return pd.concat([table, rows], ignore_index=True)[[*table.columns]]
 
     def _accepted(self):
@@ -128,7 +138,9 @@ class LoopSubject(Subject):
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         eligible = centred_inside(*centres.T, self.view.mask)
         eligible &= (boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= 2
-        eligible &= ~candidates["accepted"].to_numpy(bool) & (candidates["probability"] < self.threshold)
+        bars = candidates["kind"].map(self.result.thresholds).astype(float)
+        eligible &= ~candidates["accepted"].to_numpy(bool) & (candidates["probability"] < bars).to_numpy()
+        eligible &= candidates["kind"].isin(self.result.densities).to_numpy()
         every = np.concatenate([table[EDGES].to_numpy(float), boxes[eligible]])
         scores = np.concatenate([np.full(len(table), np.inf), candidates["probability"][eligible]])
         kept = suppress(every, scores) if len(every) else np.zeros(0, int)
@@ -160,15 +172,22 @@ class LoopSubject(Subject):
         table = table.astype({"touches_edge": bool, "flood_failed": bool})
         old = self.result.density
         thickness = None if old.per_nm3 is None else old.high_per_nm2 / old.high_per_nm3
-        density = number_density(
-            len(table), int(mask.sum()), pixel_size_nm=self.result.pixel_size_nm, thickness_nm=thickness
+        count = functools.partial(
+            number_density,
+            area=int(mask.sum()),
+            pixel_size_nm=self.result.pixel_size_nm,
+            thickness_nm=thickness,
         )
+        kinds = dict.fromkeys([*self.result.densities, *table["kind"]])
+        moved = threshold / self.threshold if self.threshold else 1.0
         return replace(
             self.result,
             table=self.in_nanometres(table),
             candidates=self.result.candidates.assign(accepted=accepted),
-            density=density,
+            density=count(len(table)),
+            densities={kind: count(int((table["kind"] == kind).sum())) for kind in kinds},
             threshold=float(threshold),
+            thresholds={kind: value * moved for kind, value in self.result.thresholds.items()},
             view=View(self.view.micrograph, mask),
         )
 

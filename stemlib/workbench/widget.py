@@ -112,7 +112,7 @@ def _scene(editor, n_levels):
 
 
 def _rows(editor, numbers):
-    """Marks as the browser has them: number, y, x, axes, kind, score, verdict, by hand, inside."""
+    """Marks as the browser has them: number, y, x, axes, kind, score, verdict, by hand, inside, bar."""
     state, height_width = editor.state, editor.looked_at.shape
     rows = []
     for number in numbers:
@@ -124,7 +124,7 @@ def _rows(editor, numbers):
         said = {None: -1, False: 0, True: 1}[mark.verdict]
         inside = bool(editor.looked_at[row, column])
         kind = editor.kinds.index(mark.kind)
-        rows.append([number, mark.y, mark.x, mark.axes, kind, score, said, mark.by_hand, inside])
+        rows.append([number, mark.y, mark.x, mark.axes, kind, score, said, mark.by_hand, inside, mark.bar])
     return rows
 
 

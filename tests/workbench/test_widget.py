@@ -61,7 +61,7 @@ def talk(editor, monkeypatch):
 
 def test_a_browser_that_comes_is_told_everything(editor, talk):
     ((everything, _),) = talk(type="hello")
-    assert everything["marks"][0] == [0, 40.0, 60.0, (20.0, 12.0, 30.0), 0, 0.9, -1, False, True]
+    assert everything["marks"][0] == [0, 40.0, 60.0, (20.0, 12.0, 30.0), 0, 0.9, -1, False, True, 1.0]
     assert everything["marks"][1][5] is None
     rest = everything["rest"]
     assert rest["text"] == "2 loops · 0.000444 nm⁻² (5.38e-05 to 0.00161)" and rest["area"] == 18000
