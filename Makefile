@@ -55,7 +55,7 @@ lint: $(INSTALLED)
 # What a person changes in them stays theirs: a copy that is there is left as it is.
 lab: $(INSTALLED)
 	@mkdir -p mine
-	@for name in explore your-image; do [ -e mine/$$name.ipynb ] || cp notebooks/$$name.ipynb mine/; done
+	@for name in explore your-image teach; do [ -e mine/$$name.ipynb ] || cp notebooks/$$name.ipynb mine/; done
 	$(RUN) -m jupyterlab --ServerApp.root_dir="$(LAB_ROOT)" --ServerApp.preferred_dir="$(CURDIR)/mine"
 
 paper: $(INSTALLED)

@@ -240,6 +240,23 @@ def test_a_setting_that_no_finder_has_is_refused(tmp_path):
     assert not list((tmp_path / "mine").iterdir())
 
 
+def test_what_was_corrected_teaches_the_detector(tmp_path):
+    parameters = {
+        "image_set": "synthetic",
+        "n_taught": 1,
+        "n_checked": 4,
+        "output_folder": str(tmp_path / "figures"),
+    }
+    runner.execute(runner.NOTEBOOKS / "teach.ipynb", parameters, tmp_path / "log")
+    names = {path.name for path in (tmp_path / "figures" / "teach").iterdir()}
+    assert (
+        "taught.safetensors" in names and len([name for name in names if name.endswith(".loops.json")]) == 1
+    )
+    cells = nbformat.read(tmp_path / "log" / "teach.ipynb", as_version=4).cells
+    shown = "".join(str(output) for cell in cells for output in cell.get("outputs", []))
+    assert "as shipped" in shown and "corrected, per nm²" in shown and "widget-view" in shown
+
+
 def test_explore_opens_on_a_simulated_image_and_writes_nothing(tmp_path):
     output = tmp_path / "figures"
     runner.execute(runner.NOTEBOOKS / "explore.ipynb", {"output_folder": str(output)}, tmp_path / "log")
@@ -286,7 +303,7 @@ def test_has_typed_commented_parameters_and_no_stored_outputs(notebook):
 
 
 def test_notebooks_for_images_of_ones_own_need_nothing_of_the_reproduction():
-    for name in ("your-image", "explore"):
+    for name in ("your-image", "explore", "teach"):
         assert "reproduction" not in (runner.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
 
 

@@ -93,7 +93,7 @@ class Editor(Session):
         *others : Editor
             Of further images.
         output : str or pathlib.Path
-            Folder of the new weights.
+            The safetensors file of the new weights.
         seed : int
 
         Returns

@@ -337,6 +337,37 @@ def test_a_corrected_result_can_be_corrected_further(drawn):
     assert len(again.everything) == 3
 
 
+def test_each_kind_keeps_its_own_threshold(drawn):
+    kinds = ["loop", "dot", "dot"]
+    table = drawn.table.assign(kind=kinds)
+    count = {kind: replace(drawn.density, count=kinds.count(kind)) for kind in ("loop", "dot")}
+    found = replace(drawn, table=table, densities=count, threshold=0.8, thresholds={"loop": 0.8, "dot": 0.2})
+    found = replace(found, candidates=drawn.candidates.assign(kind=kinds))
+    editor = edit(found)
+    assert len(editor.marks) == 3 and editor.score()["f1"] == 1
+    editor.threshold = 0.88
+    assert editor.marks["kind"].tolist() == ["loop", "dot", "dot"]
+    # The dots' threshold has moved in proportion: to 0.35.
+    editor.threshold = 1.4
+    result = editor.result
+    assert editor.marks["score"].tolist() == [0.6] and result.thresholds["dot"] == pytest.approx(0.35)
+    assert {kind: one.count for kind, one in result.densities.items()} == {"loop": 0, "dot": 1}
+
+
+def test_all_kinds_are_there_as_they_were_found(scene):
+    found = stemlib.find_loops(scene.image, kinds="all", pixel_size_nm=0.5)
+    editor = edit(found)
+    pd.testing.assert_frame_equal(editor.result.table[found.table.columns], found.table)
+    assert editor.result.densities == found.densities and set(editor.kinds) >= set(found.densities)
+
+
+def test_bright_loops_are_measured_as_such(scene):
+    dark = edit(stemlib.find_loops(scene.image))
+    bright = edit(stemlib.find_loops(-scene.image.astype(float), polarity="bright"))
+    number = dark.marks.index[0]
+    assert np.allclose(bright.refit(number)[2], dark.refit(number)[2], rtol=0.02)
+
+
 def test_it_says_what_it_is(drawn, tmp_path):
     editor = edit(drawn, tmp_path / "mine.json")
     editor.reject(0)
