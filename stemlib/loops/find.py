@@ -16,6 +16,7 @@ from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.loops import measuring
 from stemlib.loops.boxes import COLUMNS, suppress
 from stemlib.loops.coco import write_coco
+from stemlib.loops.doubts import warn_of_doubts
 from stemlib.loops.fcn import SMALLEST_SIDE, margins
 from stemlib.loops.imagej import write_imagej_csv
 from stemlib.loops.proposals import PROPOSE, UNNAMED, Proposals, Scene
@@ -196,6 +197,11 @@ def find_loops(
         If the image is too small, not finite or not two-dimensional, an argument is out of its range, or a model file
         is damaged.
 
+    Warns
+    -----
+    UserWarning
+        If the image is constant, no loops are found, or those found lie like atomic columns.
+
     Examples
     --------
     >>> from stemlib.synthetic import loop_micrograph
@@ -236,6 +242,7 @@ def find_loops(
     }
     candidates, kept = _sorted_out(proposals, thresholds, wanted, mask)
     table = _measured(grey, proposals, candidates, kept)
+    warn_of_doubts(micrograph.image, mask, table[["y", "x"]].to_numpy(), stacklevel=2)
     count = functools.partial(
         number_density,
         area=int(mask.sum()),
