@@ -229,6 +229,8 @@ class Workbench {
     this.where = make("span", foot, {}, "where");
     this.error = make("div", root, {}, "error");
 
+    // Keys go on working after a button, which may be gone.
+    root.addEventListener("click", (event) => event.target.closest("button") && root.focus({ preventScroll: true }));
     root.addEventListener("keydown", (event) => this.onKey(event));
     root.addEventListener("keyup", (event) => event.key === " " && (this.holdsSpace = false));
     this.overlay.addEventListener("pointerdown", (event) => this.onDown(event));

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,7 +65,8 @@ def test_a_loop_is_rejected_undone_drawn_adjusted_and_the_threshold_moved(opened
     assert saved(lab)["marks"] == []
 
     # Along the long axis, 30 degrees counter-clockwise as seen.
-    lab.the(".mode-draw").click()
+    lab.press("d")
+    lab.wait(lambda: "on" in lab.the(".mode-draw").get_attribute("class").split(), "keys after a button", 20)
     lab.drag((130 + 15, 200 - 26), (130 - 15, 200 + 26), SHAPE)
     lab.say("4 loops")
     (mark,) = saved(lab)["marks"]
@@ -179,6 +181,38 @@ def test_explore_runs_finds_in_a_file_corrects_and_writes(lab):
     (table,) = lab.root.parent.glob("build/mine/grün und 2-loops.csv")
     assert len(pd.read_csv(table)) == count - 1
     assert (lab.root / "grün und 2.npy.loops.json").exists()
+
+
+def test_teach_runs_and_its_corrections_can_be_taken_back(lab):
+    notebook = nbformat.read(ROOT / "notebooks" / "teach.ipynb", as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    given = {
+        '"public"': '"synthetic"',
+        "n_taught: int = 4": "n_taught: int = 1",
+        "n_checked: int = 6": "n_checked: int = 4",
+    }
+    for old, new in given.items():
+        assert old in parameters["source"]
+        parameters["source"] = parameters["source"].replace(old, new, 1)
+    nbformat.write(notebook, lab.root / "teach.ipynb")
+    lab.run("teach.ipynb")
+    lab.wait(lambda: lab.text(".stemlib-workbench .counts"), "the editor")
+    count = int(lab.text(".stemlib-workbench .counts").split()[0])
+    lab.wait(lambda: "corrected, per nm²" in lab.text(".jp-Notebook"), "the density", 300)
+    assert "as shipped" in lab.text(".jp-Notebook") and "Traceback" not in lab.text(".jp-Notebook")
+    folder = lab.root.parent / "build" / "mine" / "teach"
+    (saved_at,) = folder.glob("*.loops.json")
+    marks = json.loads(saved_at.read_text())["marks"]
+    place = next(mark for mark in marks if mark["verdict"] == "accepted")
+    lab.browser.execute_script(
+        "arguments[0].scrollIntoView({block: 'center'})", lab.the(".stemlib-workbench .overlay")
+    )
+    lab.click_at(place["y"], place["x"], (320, 320))
+    lab.say(f"{count - 1} loop")
+    lab.the(".undo").click()
+    lab.say(f"{count} loop")
+    assert json.loads(saved_at.read_text())["marks"] == marks
+    assert (folder / "taught.safetensors").exists()
 
 
 def press(lab, text):
