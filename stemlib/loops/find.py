@@ -1,6 +1,7 @@
 """Dislocation loops of a micrograph: found, screened, measured and counted by `find_loops`."""
 
 import functools
+import warnings
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -15,6 +16,7 @@ from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.loops import measuring
 from stemlib.loops.boxes import COLUMNS, suppress
 from stemlib.loops.fcn import SMALLEST_SIDE, margins
+from stemlib.loops.likeness import UNLIKE
 from stemlib.loops.proposals import PROPOSE, UNNAMED, Proposals, Scene
 from stemlib.loops.tables import Density, imagej_table, loop_density
 
@@ -46,6 +48,9 @@ class Loops:
         The same for each kind that the method tells apart.
     scale : float
         Size of the px at which the image was searched, px of the image.
+    fit : float or None
+        Share of images of series not trained on that are as unlike the training images as this one: near 0 what is
+        found may be anything. None where nothing is known of the training images.
     pixel_size_nm : float or None
     shape : tuple of int
         Height and width of the micrograph, px.
@@ -61,6 +66,7 @@ class Loops:
     threshold: float
     thresholds: dict[str, float]
     scale: float
+    fit: float | None
     pixel_size_nm: float | None
     shape: tuple[int, int]
     ignored: np.ndarray | None = None
@@ -107,8 +113,8 @@ def find_loops(
         What to return: of ``"loop"`` (open loops), ``"edge-on"``, ``"dot"`` (black dots) and ``"other"`` (seen, not
         named), as far as the method knows them. By default open loops, with ``method="log"`` everything.
     diameter, diameter_nm : float, optional
-        Diameter of the usual loop, px or nm; by default found from the image. Loops of a third to three times as much
-        are found with it.
+        Diameter of the usual loop, px or nm; by default found from the image, where it is 16 px or more. Loops of a
+        third to three times as much are found with it.
     polarity : {"dark", "bright"}
         Whether loops are darker than what is around them, as in bright field, or brighter, as in dark field and weak
         beam.
@@ -130,6 +136,11 @@ def find_loops(
     Returns
     -------
     Loops
+
+    Warns
+    -----
+    UserWarning
+        If the image is unlike those that the weights were trained on.
 
     Raises
     ------
@@ -174,6 +185,13 @@ def find_loops(
     grey = to_uint8(micrograph.image if polarity == "dark" else -micrograph.image)
     proposals = PROPOSE[method](Scene(grey, mask, diameter, micrograph.pixel_size_nm, weights, device), kinds)
     wanted = _check_kinds(kinds, method, tuple(proposals.thresholds))
+    if proposals.fit is not None and proposals.fit < UNLIKE:
+        warnings.warn(
+            f"image is unlike those trained on (fit {proposals.fit:.1g}), so that what is found may be something else "
+            "and what is there be missed: look at the picture, try kinds='all' or method='log', and teach the network "
+            "a few dozen labels with stemlib.tune_loops",
+            stacklevel=2,
+        )
     thresholds = {
         kind: float(chosen if threshold is None else threshold)
         for kind, chosen in proposals.thresholds.items()
@@ -195,6 +213,7 @@ def find_loops(
         threshold=thresholds[wanted[0]],
         thresholds=thresholds,
         scale=proposals.pixel,
+        fit=proposals.fit,
         pixel_size_nm=micrograph.pixel_size_nm,
         shape=shape,
         ignored=ignored,
