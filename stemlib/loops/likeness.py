@@ -8,6 +8,7 @@ from scipy import stats
 from torch.nn import functional
 
 _LEVEL = 2  # of the network: textures and outlines, before anything is a loop
+_REACH = 3  # cells of that level that one of them sees on each side
 UNLIKE = 0.01  # share of images from series left out that would be as unlike
 
 
