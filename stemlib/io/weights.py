@@ -55,6 +55,7 @@ class Network(nn.Module):
     """
 
     architecture = ("widths",)  # what of a file's settings the network is built with
+    optional = ()  # what of its state a file may lack
 
     def __init__(self, widths, **settings):
         super().__init__()
@@ -113,7 +114,8 @@ def _load(kind, path, _mtime_ns, _size, device):
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator here)
         network = kind(**{name: settings.pop(name) for name in kind.architecture if name in settings})
         network.settings.update(settings)
-        network.load_state_dict(state)
+        lacking = {name: tensor for name, tensor in network.state_dict().items() if name in kind.optional}
+        network.load_state_dict(lacking | state)
         _check_numbers(network)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(

@@ -46,6 +46,7 @@ class CentreNet(Network):
     """
 
     shipped = FOLDER / "loop_fcn.safetensors"
+    optional = ("usual", "precision")  # what is known of the training images
     maker = "fcn"
 
     architecture = ("widths", "kinds")
@@ -66,6 +67,9 @@ class CentreNet(Network):
         self.head = nn.Sequential(
             convolution(self.widths[0], self.widths[0]), nn.Conv2d(self.widths[0], len(kinds) + 4, 1)
         )
+        n_features = 2 * self.widths[min(2, len(self.widths) - 1)]
+        self.register_buffer("usual", torch.zeros(n_features))
+        self.register_buffer("precision", torch.zeros(n_features, n_features))
         # Centres are rare: starting at a probability of 2 % keeps the first steps from being spent on that.
         nn.init.constant_(self.head[-1].bias[: len(kinds)], -4.0)
 

@@ -1,6 +1,7 @@
 """Dislocation loops of a micrograph: found, screened, measured and counted by `find_loops`."""
 
 import functools
+import warnings
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -16,9 +17,9 @@ from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.loops import measuring
 from stemlib.loops.boxes import COLUMNS, suppress
 from stemlib.loops.coco import write_coco
-from stemlib.loops.doubts import warn_of_doubts
 from stemlib.loops.fcn import SMALLEST_SIDE, margins
 from stemlib.loops.imagej import write_imagej_csv
+from stemlib.loops.likeness import UNLIKE
 from stemlib.loops.proposals import PROPOSE, UNNAMED, Proposals, Scene
 from stemlib.loops.rois import write_imagej_rois
 from stemlib.loops.tables import fields_of
@@ -38,7 +39,8 @@ class Loops(Result):
         loops are measured by Module III; other kinds are as large as their boxes.
     candidates : pandas.DataFrame
         Everything that Module I (or the network of ``method="fcn"``) proposed: ``top, left, bottom, right`` (px),
-        ``probability`` (calibrated for ``method="cascade"``, an order of trust else), ``kind`` and ``accepted``.
+        ``probability`` (calibrated for ``method="cascade"``, an order of trust else), ``kind``, ``accepted`` and the
+        score of every kind.
     density : Density
         Objects in the table per area, with a Poisson interval, and per volume where a thickness was given.
     densities : dict of str to Density
@@ -51,6 +53,9 @@ class Loops(Result):
         The same for each kind that the method tells apart.
     scale : float
         Size of the px at which the image was searched, px of the image.
+    fit : float or None
+        Share of images of series not trained on that are as unlike the training images as this one: near 0 what is
+        found may be anything. None where nothing is known of the training images.
     pixel_size_nm : float or None
     shape : tuple of int
         Height and width of the micrograph, px.
@@ -70,6 +75,7 @@ class Loops(Result):
     threshold: float
     thresholds: dict[str, float]
     scale: float
+    fit: float | None
     pixel_size_nm: float | None
     shape: tuple[int, int]
     ignored: np.ndarray | None = None
@@ -163,8 +169,8 @@ def find_loops(
         What to return: of ``"loop"`` (open loops), ``"edge-on"``, ``"dot"`` (black dots) and ``"other"`` (seen, not
         named), as far as the method knows them. By default open loops, with ``method="log"`` everything.
     diameter, diameter_nm : float, optional
-        Diameter of the usual loop, px or nm; by default found from the image. Loops of a third to three times as much
-        are found with it.
+        Diameter of the usual loop, px or nm; by default found from the image, where it is 16 px or more. Loops of a
+        third to three times as much are found with it.
     polarity : {"dark", "bright"}
         Whether loops are darker than what is around them, as in bright field, or brighter, as in dark field and weak
         beam.
@@ -187,6 +193,11 @@ def find_loops(
     -------
     Loops
 
+    Warns
+    -----
+    UserWarning
+        If the image is unlike those that the weights were trained on.
+
     Raises
     ------
     FileNotFoundError
@@ -196,11 +207,6 @@ def find_loops(
     ValueError
         If the image is too small, not finite or not two-dimensional, an argument is out of its range, or a model file
         is damaged.
-
-    Warns
-    -----
-    UserWarning
-        If the image is constant, no loops are found, or those found lie like atomic columns.
 
     Examples
     --------
@@ -236,13 +242,19 @@ def find_loops(
     grey = to_uint8(micrograph.image if polarity == "dark" else -micrograph.image)
     proposals = PROPOSE[method](Scene(grey, mask, diameter, micrograph.pixel_size_nm, weights, device), kinds)
     wanted = _check_kinds(kinds, method, tuple(proposals.thresholds))
+    if proposals.fit is not None and proposals.fit < UNLIKE:
+        warnings.warn(
+            f"image is unlike those trained on (fit {proposals.fit:.1g}), so that what is found may be something else "
+            "and what is there be missed: look at the picture, try kinds='all' or method='log', and teach the network "
+            "a few dozen labels with stemlib.tune_loops",
+            stacklevel=2,
+        )
     thresholds = {
         kind: float(chosen if threshold is None else threshold)
         for kind, chosen in proposals.thresholds.items()
     }
     candidates, kept = _sorted_out(proposals, thresholds, wanted, mask)
     table = _measured(grey, proposals, candidates, kept)
-    warn_of_doubts(micrograph.image, mask, table[["y", "x"]].to_numpy(), stacklevel=2)
     count = functools.partial(
         number_density,
         area=int(mask.sum()),
@@ -258,6 +270,7 @@ def find_loops(
         threshold=thresholds[wanted[0]],
         thresholds=thresholds,
         scale=proposals.pixel,
+        fit=proposals.fit,
         pixel_size_nm=micrograph.pixel_size_nm,
         shape=shape,
         ignored=ignored,
@@ -283,7 +296,14 @@ def _sorted_out(proposals: Proposals, thresholds, wanted, mask):
     probability = proposals.scores[rows, best]
     kept = kept[np.argsort(-probability[kept], kind="stable")]
     candidates = pd.DataFrame(proposals.boxes, columns=COLUMNS)
-    return candidates.assign(probability=probability, kind=kind, accepted=np.isin(rows, kept)), kept
+    candidates = candidates.assign(probability=probability, kind=kind, accepted=np.isin(rows, kept))
+    return candidates.assign(**_scores_of(proposals, rows)), kept
+
+
+def _scores_of(proposals, rows):
+    """The score of every kind, where there are several, by its column."""
+    kinds = proposals.thresholds if len(proposals.thresholds) > 1 else ()
+    return {f"score_{name}": proposals.scores[rows, number] for number, name in enumerate(kinds)}
 
 
 def _measured(grey, proposals, candidates, kept):
@@ -296,10 +316,7 @@ def _measured(grey, proposals, candidates, kept):
     at = table.columns.get_loc("touches_edge")
     table.insert(at, "score", candidates["probability"].to_numpy()[kept])
     table.insert(at + 1, "kind", kind)
-    if len(proposals.thresholds) > 1:
-        for number, name in enumerate(proposals.thresholds):
-            table[f"score_{name}"] = proposals.scores[kept, number]
-    return table
+    return table.assign(**_scores_of(proposals, kept))
 
 
 def _centred_inside(boxes, shape, mask):

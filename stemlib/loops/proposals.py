@@ -10,6 +10,7 @@ import numpy as np
 from stemlib.loops import blobs, fcn, screening
 from stemlib.loops.candidates import find_candidates
 from stemlib.loops.cascade_xml import load_cascade
+from stemlib.loops.likeness import fit_of
 from stemlib.loops.scale import choose_pixel, pixel_of
 from stemlib.loops.tiling import middle, resampled
 
@@ -73,6 +74,8 @@ class Proposals:
         Kind -> the score from which on it counts, in the order of `scores`.
     pixel : float
         Size of the detector's px, px of the image.
+    fit : float or None
+        See `stemlib.loops.likeness.fit_of`.
     """
 
     boxes: np.ndarray
@@ -80,6 +83,7 @@ class Proposals:
     scores: np.ndarray
     thresholds: dict[str, float]
     pixel: float
+    fit: float | None = None
 
 
 def propose_fcn(scene: Scene, kinds) -> Proposals:
@@ -106,7 +110,14 @@ def propose_fcn(scene: Scene, kinds) -> Proposals:
         usual = network.settings["diameter_nm"] / scene.pixel_size_nm
     pixel = scene.pixel(found, usual=usual)
     boxes, scores = everything(pixel)
-    return Proposals(boxes, boxes, scores, thresholds, pixel)
+    return Proposals(boxes, boxes, scores, thresholds, pixel, _fit(scene, network, pixel))
+
+
+def _fit(scene, network, pixel):
+    """How like those trained on the middle of the scene is."""
+    part = scene.middle(pixel)
+    frame, seen = resampled(np.float32(part.grey), pixel), resampled(part.mask.view(np.uint8), pixel) > 0
+    return fit_of(network, fcn.standardise(frame, seen), seen) if seen.any() else None
 
 
 def propose_cascade(scene: Scene, kinds) -> Proposals:
@@ -135,7 +146,10 @@ def propose_cascade(scene: Scene, kinds) -> Proposals:
     # Module I itself searches all larger windows, so that whole octaves will do.
     pixel = fcn.octave_and_share(scene.pixel(found, sees_all=True))[0]
     boxes, loop_boxes, probability = everything(pixel)
-    return Proposals(boxes, loop_boxes, probability[:, None], {"loop": threshold}, pixel)
+    # The modules were trained on the images of the network, which alone keeps what is known of them.
+    own = not {"cascade", "screening"} & set(scene.weights)
+    fit = _fit(scene, fcn.CentreNet.load(None, scene.device), pixel) if own else None
+    return Proposals(boxes, loop_boxes, probability[:, None], {"loop": threshold}, pixel, fit)
 
 
 def propose_log(scene: Scene, kinds) -> Proposals:

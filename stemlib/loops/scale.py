@@ -34,7 +34,7 @@ def choose_pixel(
 
     Every octave of diameters is looked for at the scale at which it lies around `USUAL`, where the detector is most
     sure; the median over all octaves, weighted by score, decides. The image's size does not: a part of an image is
-    looked at as the whole is.
+    looked at as the whole is. No image is magnified unasked: magnified noise looks like loops to any detector.
 
     Parameters
     ----------
@@ -58,11 +58,7 @@ def choose_pixel(
     """
     largest = 2.0 ** max(0, math.floor(math.log2(min(shape) / _LEAST_SIDE)))
     pixels = [1.0] if sees_all else [2.0**n for n in range(int(math.log2(largest)) + 1)]
-    usual = _usual(*_octaves(found, pixels))
-    while pixel_of(usual) < pixels[0]:
-        pixels.insert(0, pixels[0] / 2)
-        usual = _usual(*_octaves(found, pixels))
-    return min(max(pixel_of(usual), pixels[0]), largest)
+    return min(max(pixel_of(_usual(*_octaves(found, pixels))), 1.0), largest)
 
 
 def _octaves(found, pixels):

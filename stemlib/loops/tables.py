@@ -110,6 +110,7 @@ def fields_of(table, image, *, pixel_size_nm=None, mask=None, thickness_nm=None)
         "threshold": threshold,
         "thresholds": dict.fromkeys(kinds, threshold),
         "scale": 1.0,
+        "fit": None,
         "pixel_size_nm": micrograph.pixel_size_nm,
         "shape": shape,
         "view": View(micrograph, mask),

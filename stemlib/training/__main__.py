@@ -72,7 +72,14 @@ def main(arguments: list[str] | None = None) -> None:
             seed=run.seed,
             minutes=(time.monotonic() - started) / 60,
         )
-        release_fcn(trained, validation, out_folder=options.output, origin=origin, device=run.device)
+        release_fcn(
+            trained,
+            validation,
+            out_folder=options.output,
+            origin=origin,
+            trained_on=training,
+            device=run.device,
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from stemlib.training.fcn import write_weights
 from stemlib.training.fcn_examples import UNSURE, YES, kinds_example
 from stemlib.training.images import read_example, usual_pixel
 from stemlib.training.left_out import threshold_curve
+from stemlib.training.likeness import remember_images
 
 _FLOOR = 0.05  # score from which on detections are looked at for the threshold
 _PLATEAU = 0.02  # F1 below the best that is as good
@@ -52,7 +53,7 @@ def balanced_threshold(curve, n_marked):
     return int((good["n_found"] - n_marked).abs()[::-1].idxmin())
 
 
-def release_fcn(weights, images, *, out_folder, origin, device="auto"):
+def release_fcn(weights, images, *, out_folder, origin, trained_on=(), device="auto"):
     """Give trained weights thresholds chosen on validation images, and write them with their card.
 
     The threshold of open loops is that of `balanced_threshold` by the published match: on images that two teams
@@ -70,6 +71,9 @@ def release_fcn(weights, images, *, out_folder, origin, device="auto"):
         Where `loop_fcn.safetensors` and `loop_fcn.json` go.
     origin : stemlib.training.cards.Origin
         Of the weights, for the card.
+    trained_on : sequence
+        The images that they were trained on, from which `find_loops` tells how like them another is; without any it
+        cannot say.
     device : str
         "auto" (a GPU where there is one), "cpu", "cuda", ...
 
@@ -121,6 +125,8 @@ def release_fcn(weights, images, *, out_folder, origin, device="auto"):
         others[kind] = {"n_images": len(looked), "n_marked": sum(map(len, of_kind_truths))} | _scores(
             curve.loc[at]
         )
+    if len(trained_on):
+        remember_images(network, trained_on)
     path = write_weights(Path(out_folder) / "loop_fcn.safetensors", network, thresholds)
     numbers = sum(tensor.numel() for tensor in network.parameters())
     content["kinds"] = others

@@ -29,7 +29,7 @@ from stemlib.training.fcn_examples import NO, YES, Example
 from stemlib.training.labels import read_labels
 from stemlib.training.optimisation import Optimisation, Recipe, Run, towards
 
-STEPS = 120  # of the training on all labels; half as many for each part of the cross-validation
+STEPS = 100  # of the training on all labels; half as many for each part of the cross-validation
 _CROP, _BATCH = 256, 6
 _PARTS = 3
 _FEWEST = 4

@@ -14,7 +14,10 @@ from stemlib.io.tables import with_nanometres
 from stemlib.loops.boxes import suppress
 from stemlib.loops.ellipses import AXES, EDGES, with_edges
 from stemlib.loops.measuring import as_boxes_say, measure_loops
+from stemlib.loops.proposals import UNNAMED
 from stemlib.workbench.marks import centred_inside
+
+_SMALLEST = 1e-6  # threshold, so that a score can be divided by it
 
 
 class Subject:
@@ -112,7 +115,7 @@ class LoopSubject(Subject):
     @functools.cached_property
     def objects(self):
         """The table, and below it the candidates that were turned down, measured."""
-        table, candidates = self.result.table, self.result.candidates
+        table, candidates = self.result.table, self._named
         table = table[[name for name in table if not name.endswith(("_nm", "_nm2"))]]
         table = table.assign(candidate=self._accepted())
         left = self._turned_down(table)
@@ -122,8 +125,30 @@ class LoopSubject(Subject):
         rows, rings = as_boxes_say(boxes, self.grey.shape), kind == "loop"
         if rings.any():
             rows.loc[rings] = measure_loops(self.grey, boxes[rings]).set_axis(np.flatnonzero(rings))
-        rows = rows.assign(score=candidates.loc[left, "probability"].to_numpy(), kind=kind, candidate=left)
+        scores = {name: candidates.loc[left, name].to_numpy() for name in table if name.startswith("score_")}
+        scores["score"] = candidates.loc[left, "probability"].to_numpy()
+        rows = rows.assign(kind=kind, candidate=left, **scores)
         return pd.concat([table, rows], ignore_index=True)[[*table.columns]]
+
+    @functools.cached_property
+    def _named(self):
+        """The candidates by the names that they would have at a lower threshold, and ``trust``, their score over it."""
+        candidates, thresholds = self.result.candidates, self.result.thresholds
+        names = [name for name in thresholds if name != UNNAMED and f"score_{name}" in candidates]
+        bars = candidates["kind"].map(thresholds).astype(float).fillna(self.threshold)
+        if not names:
+            return candidates.assign(trust=candidates["probability"] / np.maximum(bars, _SMALLEST))
+        scores = candidates[[f"score_{name}" for name in names]].to_numpy(float)
+        trust = scores / np.maximum([thresholds[name] for name in names], _SMALLEST)
+        best, rows = trust.argmax(axis=1), np.arange(len(trust))
+        # What is seen and not named stays so where it was asked for.
+        kept = candidates["accepted"] | (candidates["kind"].eq(UNNAMED) & (UNNAMED in self.result.densities))
+        own = candidates["probability"] / np.maximum(bars, _SMALLEST)
+        return candidates.assign(
+            kind=np.where(kept, candidates["kind"], np.array(names)[best]),
+            probability=np.where(kept, candidates["probability"], scores[rows, best]),
+            trust=np.where(kept, own, trust[rows, best]),
+        )
 
     def _accepted(self):
         """Which candidate each row of the table was; -1 where that is not known."""
@@ -133,18 +158,18 @@ class LoopSubject(Subject):
 
     def _turned_down(self, table):
         """Candidates that would be loops at a lower threshold: they lie on no better one, and where to look."""
-        candidates = self.result.candidates
+        candidates = self._named
         boxes = candidates[EDGES].to_numpy(float)
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-        eligible = centred_inside(*centres.T, self.view.mask)
-        eligible &= (boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= 2
-        bars = candidates["kind"].map(self.result.thresholds).astype(float)
-        eligible &= ~candidates["accepted"].to_numpy(bool) & (candidates["probability"] < bars).to_numpy()
-        eligible &= candidates["kind"].isin(self.result.densities).to_numpy()
-        every = np.concatenate([table[EDGES].to_numpy(float), boxes[eligible]])
-        scores = np.concatenate([np.full(len(table), np.inf), candidates["probability"][eligible]])
+        seen = centred_inside(*centres.T, self.view.mask) & ((boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= 2)
+        rows = np.flatnonzero(seen & ~candidates["accepted"].to_numpy(bool))
+        every = np.concatenate([table[EDGES].to_numpy(float), boxes[rows]])
+        scores = np.concatenate([np.full(len(table), np.inf), candidates["trust"].to_numpy()[rows]])
+        # What is of a kind that was not asked for hides the others on it, but is not shown.
         kept = suppress(every, scores) if len(every) else np.zeros(0, int)
-        return np.sort(np.flatnonzero(eligible)[kept[kept >= len(table)] - len(table)])
+        rows = np.sort(rows[kept[kept >= len(table)] - len(table)])
+        asked = candidates["kind"].isin(self.result.densities) & (candidates["trust"] < 1)
+        return rows[asked.to_numpy()[rows]]
 
     @property
     def reach(self):

@@ -13,7 +13,6 @@ from reproduction.loop_sizes import (
     size_objects,
     size_table,
 )
-from stemlib.io.density import number_density
 from stemlib.loops.find import Loops
 
 
@@ -27,8 +26,8 @@ def ellipses(*rows):
 
 def loops(*rows):
     table = ellipses(*rows).assign(touches_edge=False, score=0.9)
-    return Loops(
-        table, table, number_density(len(table), 512**2, pixel_size_nm=0.5), "fcn", 0.5, 0.5, (512, 512)
+    return Loops.from_table(
+        table.assign(minor=table["major"], angle_deg=0.0), np.zeros((512, 512)), pixel_size_nm=0.5
     )
 
 
