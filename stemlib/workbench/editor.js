@@ -122,21 +122,35 @@ class Workbench {
     model.on("msg:custom", this.onMessage);
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.stage);
+    // How it began is shown until Python, which may be busy, says how it is now.
+    this.receive(model.get("start"));
     model.send({ type: "hello" });
   }
 
   destroy() {
     this.sizes.disconnect();
+    clearTimeout(this.patience);
     this.model.off("msg:custom", this.onMessage);
   }
 
   step(name, at = [], options = {}) {
-    this.model.send({ type: "step", name, at, with: options });
+    this.ask({ type: "step", name, at, with: options });
+  }
+
+  // Send what Python has to do, and say so if it does not come to it at once.
+  ask(message) {
+    this.model.send(message);
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => (this.error.textContent = "Python is busy with other cells: your step follows when it is free"), 1500);
   }
 
   receive(content, buffers) {
     if (content.type === "tile") return void this.tiles.receive(content, buffers[0]);
-    if (content.type === "error") return void (this.error.textContent = content.text);
+    if (content.type === "error") {
+      clearTimeout(this.patience);
+      return void (this.error.textContent = content.text);
+    }
+    clearTimeout(this.patience);
     this.error.textContent = "";
     if (content.type === "proposal") {
       this.proposal = content;
@@ -205,7 +219,7 @@ class Workbench {
     this.slider.oninput = () => ((this.slider.dragged = true), this.refresh());
     this.slider.onchange = () => {
       const value = this.threshold();
-      this.model.send({ type: "step", name: "threshold", value });
+      this.ask({ type: "step", name: "threshold", value });
     };
     this.thresholdText = make("span", second, {}, "threshold-text");
     this.brightness = slider("brightness", "of the picture alone", 500, "brightness");
@@ -594,7 +608,7 @@ class Workbench {
   }
 
   refit() {
-    if (this.scene.refits && this.marks.has(this.selected)) this.model.send({ type: "refit", number: this.selected });
+    if (this.scene.refits && this.marks.has(this.selected)) this.ask({ type: "refit", number: this.selected });
   }
 
   take() {

@@ -30,7 +30,9 @@ _STEPS = {
 
 
 class EditorWidget(anywidget.AnyWidget):
-    """What the browser holds: the scene, which never changes, and a reduced image; all else comes by messages.
+    """What the browser holds: the scene, which never changes, a reduced image, and how it all began.
+
+    So it shows something while Python is busy with the next cells; all that changes comes by messages.
 
     Parameters
     ----------
@@ -41,10 +43,15 @@ class EditorWidget(anywidget.AnyWidget):
     _css = _HERE / "editor.css"
     scene = traitlets.Dict().tag(sync=True)
     overview = traitlets.Bytes().tag(sync=True)
+    start = traitlets.Dict().tag(sync=True)
 
     def __init__(self, editor):
         self.editor = editor
-        super().__init__(scene=_scene(editor, len(self.pyramid.levels)), overview=self.pyramid.overview())
+        super().__init__(
+            scene=_scene(editor, len(self.pyramid.levels)),
+            overview=self.pyramid.overview(),
+            start=_everything(editor),
+        )
         self.on_msg(self._answer)
         editor.listen(self._tell)
 
@@ -58,7 +65,7 @@ class EditorWidget(anywidget.AnyWidget):
         try:
             match content:
                 case {"type": "hello"}:
-                    self._send_all()
+                    self.send(_everything(self.editor))
                 case {"type": "tile", "level": level, "row": row, "column": column}:
                     self.send(content, [self.pyramid.tile(level, row, column)])
                 case {"type": "step", "name": "threshold", "value": value}:
@@ -74,7 +81,7 @@ class EditorWidget(anywidget.AnyWidget):
     def _tell(self, before, after):
         """Send what a step changed."""
         if before.region is not after.region:
-            self._send_all()
+            self.send(_everything(self.editor))
             return
         changed = [n for n, mark in after.marks.items() if before.marks.get(n) is not mark]
         self.send(
@@ -86,9 +93,9 @@ class EditorWidget(anywidget.AnyWidget):
             }
         )
 
-    def _send_all(self):
-        rows = _rows(self.editor, list(self.editor.state.marks))
-        self.send({"type": "all", "marks": rows, "rest": _rest(self.editor)})
+
+def _everything(editor):
+    return {"type": "all", "marks": _rows(editor, list(editor.state.marks)), "rest": _rest(editor)}
 
 
 def _scene(editor, n_levels):

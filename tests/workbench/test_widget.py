@@ -68,6 +68,11 @@ def test_a_browser_that_comes_is_told_everything(editor, talk):
     assert editor.widget.scene["scores"] == [0.9, 0.9] and editor.widget.scene["height"] == 100
 
 
+def test_while_python_is_busy_the_browser_has_what_it_began_with(editor, talk):
+    ((everything, _),) = talk(type="hello")
+    assert editor.widget.start == everything
+
+
 def test_a_step_is_done_saved_and_told(editor, talk):
     ((told, _),) = talk(type="step", name="toggle", at=[0])
     assert told["type"] == "step" and [row[0] for row in told["marks"]] == [0] and told["marks"][0][6] == 0
