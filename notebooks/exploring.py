@@ -218,5 +218,5 @@ ANALYSES = {
             "merge_orientations": False,
         },
     ),
-    "loops": (_loops, {"method": ["fcn", "cascade"]}),
+    "loops": (_loops, {"method": ["fcn", "cascade", "log"]}),
 }
