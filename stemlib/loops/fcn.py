@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from stemlib.io.grey import check_uint8
 from stemlib.io.weights import Network, convolution
 from stemlib.loops.boxes import suppress
+from stemlib.loops.scale import octave_and_share
 from stemlib.loops.tiling import count_tiles, tiles
 from stemlib.weights import FOLDER
 
@@ -119,30 +120,6 @@ def standardise(frame, seen=None):
     """
     low, middle, high = np.percentile(frame if seen is None else frame[seen], [16, 50, 84])
     return np.clip((frame - middle) / max((high - low) / 2, 1.0), -4, 4).astype(np.float32)
-
-
-def octave_and_share(pixel):
-    """Return the octave at which an image is looked at, and the share that the next coarser one has in the answer.
-
-    Between two octaves the answers of both are averaged, so that a slightly different diameter changes the answer
-    slightly.
-
-    Parameters
-    ----------
-    pixel : float
-        Size of the network's px, px of the image, as `stemlib.loops.scale.pixel_of` gives it.
-
-    Returns
-    -------
-    octave, share : float
-
-    Examples
-    --------
-    >>> octave_and_share(4.0), octave_and_share(0.5)
-    ((4.0, 0.0), (0.5, 0.0))
-    """
-    level = math.log2(pixel)
-    return 2.0 ** math.floor(level), level % 1
 
 
 def _maps(network, frame, views, share=0.0):

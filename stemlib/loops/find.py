@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 
@@ -43,24 +43,24 @@ class Loops(Result):
         score of every kind.
     density : Density
         Objects in the table per area, with a Poisson interval, and per volume where a thickness was given.
-    densities : dict of str to Density
-        The same for each kind that was asked for.
     method : str
         ``"cascade"``, ``"fcn"`` or ``"log"``.
     threshold : float
         The score from which on a candidate counts as the first of the kinds asked for.
-    thresholds : dict of str to float
-        The same for each kind that the method tells apart.
-    scale : float
-        Size of the px at which the image was searched, px of the image.
-    fit : float or None
-        Share of images of series not trained on that are as unlike the training images as this one: near 0 what is
-        found may be anything. None where nothing is known of the training images.
     pixel_size_nm : float or None
     shape : tuple of int
         Height and width of the micrograph, px.
     ignored : numpy.ndarray of bool, shape (H, W), or None
         What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
+    densities : dict of str to Density
+        Like `density`, of each kind that was asked for.
+    thresholds : dict of str to float
+        Like `threshold`, of each kind that the method tells apart.
+    scale : float
+        Size of the px at which the image was searched, px of the image.
+    fit : float or None
+        Share of images of series not trained on that are as unlike the training images as this one: near 0 what is
+        found may be anything. None where nothing is known of the training images.
     view : stemlib.io.result.View or None
         The image and where it was looked at.
     polarity : {"dark", "bright"}
@@ -70,15 +70,15 @@ class Loops(Result):
     table: pd.DataFrame
     candidates: pd.DataFrame
     density: Density
-    densities: dict[str, Density]
     method: str
     threshold: float
-    thresholds: dict[str, float]
-    scale: float
-    fit: float | None
     pixel_size_nm: float | None
     shape: tuple[int, int]
     ignored: np.ndarray | None = None
+    densities: dict[str, Density] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
+    scale: float = 1.0
+    fit: float | None = None
     view: View | None = None
     polarity: str = "dark"
 

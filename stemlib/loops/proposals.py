@@ -11,7 +11,7 @@ from stemlib.loops import blobs, fcn, screening
 from stemlib.loops.candidates import find_candidates
 from stemlib.loops.cascade_xml import load_cascade
 from stemlib.loops.likeness import fit_of
-from stemlib.loops.scale import choose_pixel, pixel_of
+from stemlib.loops.scale import choose_pixel, octave_and_share, pixel_of
 from stemlib.loops.tiling import middle, resampled
 
 REPORTED = 0.02  # the network's peaks of a lower score are noise, not candidates
@@ -144,7 +144,7 @@ def propose_cascade(scene: Scene, kinds) -> Proposals:
         return boxes[sure], probability[sure]
 
     # Module I itself searches all larger windows, so that whole octaves will do.
-    pixel = fcn.octave_and_share(scene.pixel(found, sees_all=True))[0]
+    pixel = octave_and_share(scene.pixel(found, sees_all=True))[0]
     boxes, loop_boxes, probability = everything(pixel)
     # The modules were trained on the images of the network, which alone keeps what is known of them.
     own = not {"cascade", "screening"} & set(scene.weights)

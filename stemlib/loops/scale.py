@@ -27,6 +27,30 @@ def pixel_of(diameter: float) -> float:
     return pixel if pixel >= 1 else max(2.0 ** math.ceil(math.log2(pixel)), _SMALLEST)
 
 
+def octave_and_share(pixel):
+    """Return the octave at which an image is looked at, and the share that the next coarser one has in the answer.
+
+    Between two octaves the answers of both are averaged, so that a slightly different diameter changes the answer
+    slightly.
+
+    Parameters
+    ----------
+    pixel : float
+        Size of the network's px, px of the image, as `pixel_of` gives it.
+
+    Returns
+    -------
+    octave, share : float
+
+    Examples
+    --------
+    >>> octave_and_share(4.0), octave_and_share(0.5)
+    ((4.0, 0.0), (0.5, 0.0))
+    """
+    level = math.log2(pixel)
+    return 2.0 ** math.floor(level), level % 1
+
+
 def choose_pixel(
     found: Callable[[float], tuple[np.ndarray, np.ndarray]], shape: tuple[int, int], *, sees_all: bool = False
 ) -> float:

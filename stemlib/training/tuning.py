@@ -5,34 +5,27 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
-from scipy.spatial import ConvexHull, cKDTree
 from scipy.special import expit, logit
-from skimage.draw import polygon2mask
 from torch import nn
 from tqdm.auto import tqdm
 
 from stemlib.agreement import match, pool, wilson_interval
-from stemlib.io.micrograph import as_micrograph, check_mask, to_uint8
 from stemlib.loops.boxes import COLUMNS
 from stemlib.loops.fcn import CentreNet, detect_fcn, of_kind
 from stemlib.loops.scale import pixel_of
 from stemlib.training.cards import Origin, write_card
-from stemlib.training.fcn import loss, standardised_example
+from stemlib.training.fcn import loss
 from stemlib.training.fcn_crops import draw_crop
-from stemlib.training.fcn_examples import NO, YES, Example
-from stemlib.training.labels import read_labels
 from stemlib.training.optimisation import Optimisation, Recipe, Run, towards
+from stemlib.training.own_images import centres, check_kinds, divided, example_of, read_images, without_part
 
 STEPS = 100  # of the training on all labels; half as many for each part of the cross-validation
 _CROP, _BATCH = 256, 6
-_PARTS = 3
-_FEWEST = 4
 _FLOOR = 0.05
 _PLATEAU = 0.02  # F1 below the best that is as good
 _PRIOR = 10.0  # labels that the base network's threshold counts as
@@ -45,20 +38,6 @@ _RECIPE = Recipe(
     largest_gradient=10.0,
     running_mean=lambda mean, new, done: towards(mean, new, max(0.05, 9 / (done + 10))),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class _Image:
-    grey: np.ndarray
-    labels: pd.DataFrame
-    looked: np.ndarray
-    part: np.ndarray  # of the cross-validation, of each label
-
-    def nearest(self, positions):
-        """Part of the label nearest to each position; -1 where there is no label."""
-        if not len(self.labels):
-            return np.full(len(positions), -1)
-        return self.part[cKDTree(_centres(self.labels)).query(positions)[1]]
 
 
 def tune_loops(
@@ -114,145 +93,53 @@ def tune_loops(
     X. Zhou, D. Wang, P. Krähenbühl, "Objects as points" (2019), https://doi.org/10.48550/arXiv.1904.07850
     """
     began = time.monotonic()
-    read, scales = _read_all(images, labels, regions, polarity)
-    kinds = _check_kinds(kinds, read)
-    read = _divided([replace(one, labels=one.labels[one.labels["kind"].isin(kinds)]) for one in read])
+    read, scales = read_images(images, labels, regions, polarity)
+    kinds = check_kinds(kinds, read)
+    read = divided([replace(one, labels=one.labels[one.labels["kind"].isin(kinds)]) for one in read])
     every = pd.concat([one.labels for one in read])
     sides = every[["bottom", "right"]].to_numpy() - every[["top", "left"]].to_numpy()
     diameter = float(np.exp(np.median(np.log(sides.prod(axis=1)) / 2)))
     pixel = pixel_of(diameter)
-    examples = [_example(one, kinds, pixel) for one in read]
-    base = CentreNet.load(start, device)
-    base, before = _renamed(base, read, kinds, pixel)
-    n_parts = 1 + max(int(one.part.max(initial=-1)) for one in read)
-    run = Run(seed=seed, device=device)
-    with tqdm(total=STEPS + n_parts * (STEPS // 2), desc="tune_loops", unit="step") as bar:
-        unseen = []
-        for part in range(n_parts):
-            seen = [_without(example, one, part, pixel) for example, one in zip(examples, read, strict=True)]
-            unseen.append(_trained(base, seen, STEPS // 2, run, bar))
-        tuned = _trained(base, examples, STEPS, run, bar)
-    found = [_found(unseen[part], read, pixel, part) for part in range(n_parts)]
-    found = [pd.concat(parts, ignore_index=True) for parts in zip(*found, strict=True)]
+    base, before = _renamed(CentreNet.load(start, device), read, kinds, pixel)
+    tuned, found = _cross_validated(base, read, kinds, pixel, Run(seed=seed, device=device))
+    counts = {kind: int((every["kind"] == kind).sum()) for kind in kinds}
     chosen, scores = {}, {}
     for number, kind in enumerate(kinds):
         curve = _curve(read, found, kind, number)
-        chosen[kind] = _threshold(curve, base.thresholds[kind], int((every["kind"] == kind).sum()))
+        chosen[kind] = _threshold(curve, base.thresholds[kind], counts[kind])
         scores[kind] = {"tuned": _score(read, found, kind, number, chosen[kind]), "base": before[kind]}
-    gained = [scores[kind]["tuned"]["f1"] - scores[kind]["base"]["f1"] for kind in kinds]
-    network = tuned if np.mean(gained) >= 0 else base
-    if network is tuned:
-        network.settings["threshold"] = chosen
+    gained = np.mean([scores[kind]["tuned"]["f1"] - scores[kind]["base"]["f1"] for kind in kinds])
+    network = tuned if gained >= 0 else base
+    network.settings["threshold"] = chosen if gained >= 0 else base.thresholds
     network.settings |= {"diameter": diameter} | _in_nm(diameter, scales)
     path = network.save(output)
     content = {
         "threshold": network.thresholds,
-        "kept": "tuned" if network is tuned else "base",
+        "kept": "tuned" if gained >= 0 else "base",
         "diameter_px": diameter,
-        "labels": {kind: int((every["kind"] == kind).sum()) for kind in kinds},
-        "cross_validation": {"parts": n_parts, "rule": "one-to-one", **scores},
+        "labels": counts,
+        "cross_validation": {"rule": "one-to-one", **scores},
         "images": [
             {"sha256": hashlib.sha256(one.grey.tobytes()).hexdigest(), "shape": list(one.grey.shape)}
             for one in read
         ],
     }
-    origin = Origin("stemlib.tune_loops", seed=seed, minutes=(time.monotonic() - began) / 60)
-    write_card(path, origin, content)
+    minutes = (time.monotonic() - began) / 60
+    write_card(path, Origin("stemlib.tune_loops", seed=seed, minutes=minutes), content)
     return path
 
 
-def _read_all(images, labels, regions, polarity):
-    """Images with their labels and where anybody looked; and their pixel sizes."""
-    if polarity not in ("dark", "bright"):
-        raise ValueError(f"polarity={polarity!r} is not known; 'dark' or 'bright' would do")
-    if not isinstance(images, list | tuple):
-        images, labels, regions = [images], [labels], [regions]
-    regions = [None] * len(images) if regions is None else regions
-    if not len(images) == len(labels) == len(regions):
-        raise ValueError(
-            f"images holds {len(images)}, labels {len(labels)} and regions {len(regions)}; one of each would do"
-        )
-    read, scales = [], []
-    for image, its, region in zip(images, labels, regions, strict=True):
-        micrograph = as_micrograph(image)
-        grey = to_uint8(micrograph.image if polarity == "dark" else -micrograph.image)
-        table = read_labels(its, image, grey.shape)
-        looked = _hull(table, grey.shape) if region is None else check_mask(region, grey.shape)
-        read.append(_Image(grey, table, looked, np.empty(0, int)))
-        scales.append(micrograph.pixel_size_nm)
-    return read, scales
-
-
-def _hull(table, shape):
-    """Hull of the labels, wider by half a label: who labelled these saw what lies between them."""
-    if not len(table):
-        raise ValueError("labels of an image are none, and regions does not say where anybody looked")
-    boxes = table[COLUMNS].to_numpy()
-    margin = (boxes[:, 2:] - boxes[:, :2]).mean() / 2
-    top, left, bottom, right = (boxes + [-margin, -margin, margin, margin]).T
-    corners = np.concatenate(
-        [np.stack(pair, 1) for pair in ((top, left), (top, right), (bottom, left), (bottom, right))]
-    )
-    return polygon2mask(shape, corners[ConvexHull(corners).vertices])
-
-
-def _check_kinds(kinds, read):
-    counts = pd.concat([one.labels["kind"] for one in read]).value_counts()
-    kinds = sorted(counts.index) if kinds is None else [kinds] if isinstance(kinds, str) else list(kinds)
-    for kind in kinds:
-        if counts.get(kind, 0) < _FEWEST:
-            raise ValueError(
-                f"labels holds {counts.get(kind, 0)} of the kind {kind!r} (of {dict(counts)}); at least {_FEWEST} of "
-                "each of kinds would do"
-            )
-    if not kinds:
-        raise ValueError(f"labels holds none; at least {_FEWEST} of a kind would do")
-    return kinds
-
-
-def _centres(table):
-    boxes = table[COLUMNS].to_numpy()
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
-
-
-def _divided(read):
-    """Give each label its part of the cross-validation: whole images where there are enough, else stretches of one."""
-    with_labels = [number for number, one in enumerate(read) if len(one.labels)]
-    n_labels = sum(len(one.labels) for one in read)
-    n_parts = min(_PARTS, n_labels // 2)
-    divided = []
-    if len(with_labels) >= n_parts:
-        part_of = {number: place % n_parts for place, number in enumerate(with_labels)}
-        for number, one in enumerate(read):
-            divided.append(replace(one, part=np.full(len(one.labels), part_of.get(number, 0))))
-        return divided
-    for one in read:
-        part = np.zeros(len(one.labels), int)
-        if len(part):
-            centre = _centres(one.labels)
-            along = centre[:, np.ptp(centre, axis=0).argmax()]
-            part[np.argsort(along, kind="stable")] = np.arange(len(part)) * n_parts // len(part)
-        divided.append(replace(one, part=part))
-    return divided
-
-
-def _example(one, kinds, pixel):
-    said = np.where(one.labels["kind"].to_numpy()[:, None] == np.array(kinds), YES, NO).astype(np.int8)
-    asked = np.ones(len(kinds), bool)
-    return standardised_example(
-        Example(one.grey, one.labels[COLUMNS].to_numpy(), said, asked, one.looked), pixel
-    )
-
-
-def _without(example, one, part, pixel):
-    """The example without what is nearest to the labels of one part."""
-    cells = tuple(-(-side // 4) for side in example.looked.shape)
-    positions = (np.indices(cells).reshape(2, -1).T + 0.5) * 4 * pixel - 0.5
-    own = (one.nearest(positions) == part).reshape(cells).astype(np.uint8)
-    own = cv2.resize(own, (4 * cells[1], 4 * cells[0]), interpolation=cv2.INTER_NEAREST)
-    looked = example.looked & (own[: example.looked.shape[0], : example.looked.shape[1]] == 0)
-    kept = one.part != part
-    return replace(example, boxes=example.boxes[kept], kinds=example.kinds[kept], looked=looked)
+def _cross_validated(base, read, kinds, pixel, run):
+    """A network trained on all labels, and what those that had not seen a part find there, image by image."""
+    examples = [example_of(one, kinds, pixel) for one in read]
+    n_parts = 1 + max(int(one.part.max(initial=-1)) for one in read)
+    found = []
+    with tqdm(total=STEPS + n_parts * (STEPS // 2), desc="tune_loops", unit="step") as bar:
+        for part in range(n_parts):
+            seen = [without_part(*pair, part, pixel) for pair in zip(examples, read, strict=True)]
+            found.append(_found(_trained(base, seen, STEPS // 2, run, bar), read, pixel, part))
+        tuned = _trained(base, examples, STEPS, run, bar)
+    return tuned, [pd.concat(parts, ignore_index=True) for parts in zip(*found, strict=True)]
 
 
 def _renamed(base, read, kinds, pixel):
@@ -306,7 +193,7 @@ def _found(network, read, pixel, part):
             tables.append(_table(np.empty((0, 4)), np.empty((0, len(floor)))))
             continue
         table = _table(*detect_fcn(one.grey, network, pixel=pixel, thresholds=floor))
-        tables.append(table[one.nearest(_centres(table)) == part])
+        tables.append(table[one.nearest(centres(table)) == part])
     return tables
 
 
@@ -316,7 +203,7 @@ def _matches(read, found, kind, number, threshold):
     for one, table in zip(read, found, strict=True):
         boxes = table[COLUMNS].to_numpy()
         table = table.iloc[of_kind(boxes, table[f"score {number}"].to_numpy(), threshold)]
-        at = np.clip(np.rint(_centres(table)).astype(int), 0, np.array(one.grey.shape) - 1)
+        at = np.clip(np.rint(centres(table)).astype(int), 0, np.array(one.grey.shape) - 1)
         table = table[one.looked[tuple(at.T)]]
         truth = one.labels.loc[one.labels["kind"] == kind, COLUMNS].to_numpy()
         matches.append(match(truth, table[COLUMNS].to_numpy(), rule="one-to-one"))

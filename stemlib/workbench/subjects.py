@@ -93,7 +93,8 @@ class LoopSubject(Subject):
     @property
     def kinds(self):
         """Those that were asked for, and those in the table."""
-        return tuple(dict.fromkeys([*self.result.densities, *self.result.table["kind"].astype(str)]))
+        kinds = dict.fromkeys([*self.result.densities, *self.result.table["kind"].astype(str)])
+        return tuple(kinds) or ("loop",)
 
     @property
     def threshold(self):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from stemlib.loops import fcn, tiling
-from stemlib.loops.fcn import CELL, CentreNet, detect_fcn, octave_and_share, standardise
+from stemlib.loops.fcn import CELL, CentreNet, detect_fcn, standardise
 from stemlib.training.fcn_crops import draw_targets
 
 BOX = np.array([41.0, 62.0, 65.0, 100.0])  # frame px from the upper left edge
@@ -91,11 +91,6 @@ def test_frame_does_not_depend_on_brightness_contrast_or_a_masked_hole():
     holed, seen = image.copy(), np.ones(image.shape, bool)
     holed[:90], seen[:90] = 255, False
     np.testing.assert_allclose(standardise(holed, seen)[90:], standardise(image[90:]), atol=1e-5)
-
-
-def test_octaves_share_the_answer_evenly():
-    assert octave_and_share(1.0) == (1.0, 0.0)
-    assert octave_and_share(2**1.25) == (2.0, pytest.approx(0.25))
 
 
 @pytest.fixture(scope="module")

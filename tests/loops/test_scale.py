@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stemlib.loops.scale import USUAL, choose_pixel, pixel_of
+from stemlib.loops.scale import USUAL, choose_pixel, octave_and_share, pixel_of
 
 
 class Detector:
@@ -45,3 +45,8 @@ def test_no_image_is_reduced_to_nothing():
 
 def test_diameters_are_magnified_by_whole_octaves():
     assert [pixel_of(d) for d in (64, 33, 31, 17, 16, 9, 5)] == [2, 33 / 32, 1, 1, 0.5, 0.5, 0.25]
+
+
+def test_octaves_share_the_answer_evenly():
+    assert octave_and_share(1.0) == (1.0, 0.0)
+    assert octave_and_share(2**1.25) == (2.0, pytest.approx(0.25))

@@ -103,27 +103,6 @@ def test_the_seed_decides_the_weights(tmp_path, monkeypatch):
     assert files[0] == files[1]
 
 
-def test_only_what_was_looked_at_is_held_against_the_network():
-    image, boxes = squares(1)
-    read, _ = tuning._read_all(image, boxes.iloc[:4], None, "dark")
-    looked = read[0].looked
-    centres = ((boxes[["top", "left"]].to_numpy() + boxes[["bottom", "right"]].to_numpy()) / 2).astype(int)
-    assert looked[tuple(centres[:4].T)].all()
-    assert 0.02 < looked.mean() < 0.9
-
-
-def test_every_label_is_left_out_once():
-    images = [squares(n)[0] for n in range(2)]
-    labels = [squares(n)[1] for n in range(2)]
-    for count in (1, 2):
-        read, _ = tuning._read_all(
-            images[:count], labels[:count], [np.ones((320, 320), bool)] * count, "dark"
-        )
-        read = tuning._divided(read)
-        parts = np.concatenate([one.part for one in read])
-        assert set(parts) == {0, 1, 2}
-
-
 @pytest.mark.parametrize(
     "change, words",
     [
