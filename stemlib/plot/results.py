@@ -96,8 +96,8 @@ def draw_result(result, axes=None):
     >>> import stemlib
     >>> from stemlib.synthetic import crystal_image
     >>> columns = stemlib.find_columns(crystal_image("square", (96, 96), seed=0).image)
-    >>> draw_result(columns).get_xlim()
-    (-0.5, 95.5)
+    >>> [float(end) for end in draw_result(columns).get_xlim()]
+    [-0.5, 95.5]
     """
     if axes is None:
         from matplotlib import pyplot
