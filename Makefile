@@ -2,7 +2,7 @@
 # make accept      of these, those that are new or lie outside their tolerance into figures/; README and docs follow
 # make test        the tests, every notebook among them
 # make lint        style, and the rules of the house: who may import whom
-# make lab         JupyterLab, opened at the notebooks
+# make lab         JupyterLab, opened at copies, in mine/, of the notebooks for images of one's own
 # make paper       the manuscript from figures/, into build/paper.pdf
 # make docs        the pages of docs/, their notebooks run, into build/docs/
 # make promote     newly trained weights replace the shipped ones where they score no worse
@@ -53,8 +53,11 @@ lint: $(INSTALLED)
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
 
+# What a person changes in them stays theirs: a copy that is there is left as it is.
 lab: $(INSTALLED)
-	$(RUN) -m jupyterlab --ServerApp.root_dir="$(LAB_ROOT)" --ServerApp.preferred_dir="$(CURDIR)/notebooks"
+	@mkdir -p mine
+	@for name in explore your-image teach; do [ -e mine/$$name.ipynb ] || cp notebooks/$$name.ipynb mine/; done
+	$(RUN) -m jupyterlab --ServerApp.root_dir="$(LAB_ROOT)" --ServerApp.preferred_dir="$(CURDIR)/mine"
 
 paper: $(INSTALLED)
 	@$(RUN) paper/build.py

@@ -21,5 +21,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "lattice": ["find_lattice"],
         "loops": ["find_loops"],
         "many": ["batch"],
+        "training": ["tune_loops"],
     },
 )

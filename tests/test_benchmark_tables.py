@@ -9,7 +9,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
-@pytest.mark.parametrize("name", ["cells", "labelled_defects"])
+@pytest.mark.parametrize("name", ["cells", "labelled_defects", "loops_elsewhere"])
 def test_the_tables_are_those_measured(name, monkeypatch):
     pytest.importorskip("h5py")
     monkeypatch.syspath_prepend(str(BENCHMARKS))

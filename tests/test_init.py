@@ -12,7 +12,7 @@ def test_public_names_are_those_of_their_modules():
     assert stemlib.read is micrograph.read
     assert stemlib.Micrograph is micrograph.Micrograph
     assert stemlib.batch is find.batch
-    assert set(stemlib.__all__) == {"Micrograph", "batch", "read"} | {
+    assert set(stemlib.__all__) == {"Micrograph", "batch", "read", "tune_loops"} | {
         f"find_{what}" for what in ("columns", "defects", "domains", "lattice", "loops")
     }
     assert set(stemlib.__all__) <= set(dir(stemlib))

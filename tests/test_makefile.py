@@ -101,14 +101,14 @@ def test_switches_reach_the_runner(make):
     assert runner("accept", "FIGURES=loop-sizes-c-nine") == [f"{module}.accept", "loop-sizes-c-nine"]
 
 
-def test_jupyterlab_opens_at_the_notebooks_and_reaches_every_folder(make, tmp_path):
+def test_jupyterlab_opens_at_copies_of_the_notebooks_and_reaches_every_folder(make, tmp_path):
     def options(*arguments):
         plan = make("-n", "lab", *arguments).stdout.splitlines()[-1]
         return [word.strip('"') for word in plan.replace('="', "=").split() if word.startswith("--ServerApp")]
 
-    notebooks = f"--ServerApp.preferred_dir={tmp_path}/notebooks"
-    assert options() == ["--ServerApp.root_dir=/", notebooks]
-    assert options(f"LAB_ROOT={tmp_path}") == [f"--ServerApp.root_dir={tmp_path}", notebooks]
+    mine = f"--ServerApp.preferred_dir={tmp_path}/mine"
+    assert options() == ["--ServerApp.root_dir=/", mine]
+    assert options(f"LAB_ROOT={tmp_path}") == [f"--ServerApp.root_dir={tmp_path}", mine]
 
 
 def test_ci_runs_the_command_that_the_readme_gives():

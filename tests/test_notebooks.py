@@ -1,16 +1,16 @@
 import os
 
 import nbformat
+import numpy as np
 import pandas as pd
 import papermill
 import pytest
 from skimage import io
 
-import exploring
 from reproduction import runner
 from reproduction.runs import RUNS
-from stemlib.loops.tables import read_imagej_csv
-from stemlib.synthetic import PointDefects, Recording, crystal_image, domain_image, loop_micrograph
+from stemlib.loops import Loops, read_coco, read_imagej_csv, read_imagej_rois
+from stemlib.synthetic import PointDefects, crystal_image, domain_image, loop_micrograph
 
 NOTEBOOKS = sorted(runner.NOTEBOOKS.glob("*.ipynb"))
 # What makes each result notebook quick on simulated images.
@@ -158,54 +158,109 @@ def test_a_notebook_that_scores_nothing_fails(name, value):
         judge(nothing, EXPECTED[name])
 
 
+def run_your_image(parameters, folder):
+    """Run the notebook; return its files by what follows the image's name."""
+    figures = folder / "figures"
+    parameters = parameters | {"output_folder": str(figures)}
+    runner.execute(runner.NOTEBOOKS / "your-image.ipynb", parameters, folder / "log")
+    return {path.name: path for path in figures.iterdir()}
+
+
+def numbers_of(path):
+    return pd.read_csv(path).set_index("what")
+
+
 def test_loops_of_your_image_are_found_measured_and_written(tmp_path):
     scene = loop_micrograph((512, 512), n_loops=8, seed=0)
-    io.imsave(tmp_path / "mine.png", scene.image, check_contrast=False)
-    parameters = {"image_path": str(tmp_path / "mine.png"), "method": "fcn", "pixel_size_nm": 0.5}
-    numbers = run_your_image(parameters, tmp_path)
-    assert (
-        numbers.loc["image", "value"] == "mine.png" and len(numbers.loc["sha256 of the image", "value"]) == 64
-    )
-    assert int(numbers.loc["loops", "value"]) == len(scene.loops)
+    path = tmp_path / "grün und 2.png"
+    io.imsave(path, scene.image, check_contrast=False)
+    files = run_your_image({"image_path": str(path), "pixel_size_nm": 0.5}, tmp_path)
+    ends = (".png", ".csv", "-numbers.csv", "-imagej.csv", "-imagej.zip", "-coco.json")
+    assert set(files) == {f"grün und 2-loops{end}" for end in ends}
+    numbers = numbers_of(files["grün und 2-loops-numbers.csv"])
+    assert numbers.loc["image", "value"] == path.name
+    assert len(numbers.loc["sha256 of the image", "value"]) == 64
+    assert float(numbers.loc["loops", "value"]) == len(scene.loops)
     assert numbers.loc["mean diameter", "unit"] == "nm"
-    table = pd.read_csv(tmp_path / "figures" / "your-image.csv")
+    table = pd.read_csv(files["grün und 2-loops.csv"])
     assert {"y (px)", "major (nm)", "score"} <= set(table) and len(table) == len(scene.loops)
     whole = scene.loops.loc[~scene.loops["touches_edge"], "major"].mean() * 0.5
     # Of eight loops only: what is asked is that the unit is right, and that the loops themselves were measured.
     assert float(numbers.loc["mean diameter", "value"]) == pytest.approx(whole, rel=0.2)
-    corrected = read_imagej_csv(tmp_path / "figures" / "your-image-imagej.csv", pixel_size_nm=0.5)
-    assert len(corrected) == len(table)
-    assert (tmp_path / "figures" / "your-image.png").is_file()
+    for read, end in ((read_imagej_csv, ".csv"), (read_imagej_rois, ".zip")):
+        back = read(files[f"grün und 2-loops-imagej{end}"], pixel_size_nm=0.5)
+        assert np.allclose(back[["y", "x", "major"]], table[["y (px)", "x (px)", "major (px)"]])
+    back = Loops.from_table(read_coco(files["grün und 2-loops-coco.json"]), path, pixel_size_nm=0.5)
+    assert back.density.per_nm2 == pytest.approx(float(numbers.loc["loops per area", "value"]))
 
 
-def test_the_modules_find_loops_of_your_image_too(tmp_path):
-    numbers = run_your_image({"image_set": "synthetic", "method": "cascade"}, tmp_path)
-    assert 5 <= int(numbers.loc["loops", "value"]) <= 11
-    assert numbers.loc["image", "value"] == "simulated"
+@pytest.mark.parametrize(
+    "analysis, settings, what, least, most",
+    [
+        ("loops", {"method": "cascade"}, "loops", 5, 11),
+        ("columns", {}, "columns", 630, 660),
+        ("lattice", {}, "a", 0.1, 1),
+        ("defects", {"false_alarms": 0.1}, "defects", 1, 12),
+        ("domains", {}, "domains", 2, 2),
+    ],
+)
+def test_every_analysis_of_your_image_gives_numbers_and_files(
+    analysis, settings, what, least, most, tmp_path
+):
+    parameters = {"image_set": "synthetic", "analysis": analysis, "settings": settings}
+    files = run_your_image(parameters, tmp_path)
+    numbers = numbers_of(files[f"simulated-{analysis}-numbers.csv"])
+    assert least <= float(numbers.loc[what, "value"]) <= most
+    assert all(str(numbers.loc[name, "value"]) == str(value) for name, value in settings.items())
+    assert f"simulated-{analysis}.png" in files
+    assert analysis == "lattice" or f"simulated-{analysis}.csv" in files
 
 
-def run_your_image(parameters, folder):
-    parameters = parameters | {"output_folder": str(folder / "figures")}
-    runner.execute(runner.NOTEBOOKS / "your-image.ipynb", parameters, folder / "log")
-    return pd.read_csv(folder / "figures" / "your-image-numbers.csv").set_index("what")
+def test_your_image_is_chosen_of_several_and_masked(tmp_path):
+    scene = crystal_image("square", (128, 128), spacing=10, seed=0)
+    np.savez(tmp_path / "mine.npz", noise=np.random.default_rng(0).normal(size=(128, 128)), haadf=scene.image)
+    mask = np.zeros((128, 128), np.uint8)
+    mask[:, :64] = 255
+    io.imsave(tmp_path / "mask.png", mask, check_contrast=False)
+    chosen = {"image_path": str(tmp_path / "mine.npz"), "select": "haadf", "analysis": "columns"}
+    files = run_your_image(chosen | {"mask_path": str(tmp_path / "mask.png")}, tmp_path)
+    table = pd.read_csv(files["mine-columns.csv"])
+    assert table["x (px)"].max() < 64.5 and len(table) == pytest.approx(len(scene.columns) / 2, rel=0.15)
+    assert numbers_of(files["mine-columns-numbers.csv"]).loc["select", "value"] == "haadf"
 
 
-def test_what_is_explored_is_written(tmp_path):
-    parameters = {"image_set": "synthetic", "output_folder": str(tmp_path / "figures"), "pixel_size_nm": 0.02}
-    runner.execute(runner.NOTEBOOKS / "explore.ipynb", parameters, tmp_path / "log")
-    table = pd.read_csv(tmp_path / "figures" / "explore-columns.csv")
-    numbers = pd.read_csv(tmp_path / "figures" / "explore-columns-numbers.csv").set_index("name")
-    scene = crystal_image(
-        "perovskite",
-        (256, 256),
-        rotation_deg=12,
-        defects=PointDefects(vacancies=0.01),
-        recording=Recording(snr=25),
-        seed=0,
+def test_a_setting_that_no_finder_has_is_refused(tmp_path):
+    parameters = {
+        "image_set": "synthetic",
+        "settings": {"treshold": 0.4},
+        "output_folder": str(tmp_path / "mine"),
+    }
+    with pytest.raises(Exception, match="'treshold' is no setting of find_loops; did you mean 'threshold'"):
+        runner.execute(runner.NOTEBOOKS / "your-image.ipynb", parameters, tmp_path / "log")
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_what_was_corrected_teaches_the_detector(tmp_path):
+    parameters = {
+        "image_set": "synthetic",
+        "n_taught": 1,
+        "n_checked": 4,
+        "output_folder": str(tmp_path / "figures"),
+    }
+    runner.execute(runner.NOTEBOOKS / "teach.ipynb", parameters, tmp_path / "log")
+    names = {path.name for path in (tmp_path / "figures" / "teach").iterdir()}
+    assert (
+        "taught.safetensors" in names and len([name for name in names if name.endswith(".loops.json")]) == 1
     )
-    assert (exploring.simulated("columns", 0) == scene.image).all()
-    assert len(table) == int(numbers.loc["columns", "value"]) == pytest.approx(len(scene.columns), rel=0.03)
-    assert numbers.loc["nearest-neighbour distance", "unit"] == "nm"
+    cells = nbformat.read(tmp_path / "log" / "teach.ipynb", as_version=4).cells
+    shown = "".join(str(output) for cell in cells for output in cell.get("outputs", []))
+    assert "as shipped" in shown and "corrected, per nm²" in shown and "widget-view" in shown
+
+
+def test_explore_opens_on_a_simulated_image_and_writes_nothing(tmp_path):
+    output = tmp_path / "figures"
+    runner.execute(runner.NOTEBOOKS / "explore.ipynb", {"output_folder": str(output)}, tmp_path / "log")
+    assert not list(output.iterdir())
 
 
 @pytest.mark.parametrize("name", ["mowte2-defects", "tmd-defects"])
@@ -248,9 +303,8 @@ def test_has_typed_commented_parameters_and_no_stored_outputs(notebook):
 
 
 def test_notebooks_for_images_of_ones_own_need_nothing_of_the_reproduction():
-    for name in ("your-image", "explore"):
+    for name in ("your-image", "explore", "teach"):
         assert "reproduction" not in (runner.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
-    assert "reproduction" not in (runner.NOTEBOOKS / "exploring.py").read_text(encoding="utf-8")
 
 
 def test_the_package_needs_nothing_of_the_notebooks():

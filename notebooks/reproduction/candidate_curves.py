@@ -8,6 +8,8 @@ from stemlib.agreement import pool, score
 from stemlib.io.micrograph import to_uint8
 from stemlib.loops import candidates
 from stemlib.loops.cascade import raw_windows
+from stemlib.loops.tiling import resampled
+from stemlib.training.images import usual_pixel
 
 from .loop_scores import match_cases
 
@@ -68,7 +70,8 @@ def _at(by_level, level):
 def _own_groups(cascade, image):
     """Return the candidates at each demand on support, number of windows -> boxes."""
     grey = to_uint8(image)
-    working, factor = candidates.working_image(grey, candidates.default_min_diameter(grey.shape))
+    factor = usual_pixel(grey.shape)
+    working = resampled(grey, factor)
     boxes, strength = candidates.find_candidates(cascade, working)
     boxes = (boxes + 0.5) * factor - 0.5
     return {int(level): boxes[strength >= level] for level in np.unique(strength)}

@@ -1,5 +1,6 @@
 """Agreement between truth and what was found, or between two annotators: matching, scores and sizes."""
 
+from stemlib.agreement.corrected import Corrected, corrected_density, corrected_diameter
 from stemlib.agreement.domains import boundary_distance, label_accuracy
 from stemlib.agreement.matching import Match, match, match_columns, pool
 from stemlib.agreement.objects import column_spacing, longer_side, touches_edge
@@ -7,12 +8,15 @@ from stemlib.agreement.scores import compare_systems, score, score_columns, scor
 from stemlib.agreement.sizes import axis_errors, compare_sizes, size_statistics
 
 __all__ = [
+    "Corrected",
     "Match",
     "axis_errors",
     "boundary_distance",
     "column_spacing",
     "compare_sizes",
     "compare_systems",
+    "corrected_density",
+    "corrected_diameter",
     "label_accuracy",
     "longer_side",
     "match",

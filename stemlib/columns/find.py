@@ -16,8 +16,8 @@ from stemlib.columns.peaks import find_peaks
 from stemlib.columns.spacing import WORKING_SPACING, find_spacing, nearest_distance, resample, resampling_blur
 from stemlib.fourier.patterson import significant_cells
 from stemlib.io.masking import masked_micrograph
-from stemlib.io.micrograph import check_positive
-from stemlib.io.signals import OnSignals
+from stemlib.io.micrograph import as_micrograph, check_positive
+from stemlib.io.result import Result, View
 from stemlib.io.tables import with_nanometres, write_csv
 
 # Images whose columns are this far apart are given to the network as they are.
@@ -29,8 +29,8 @@ _NARROWEST = 0.5  # of a peak's width in the resampled image, in the image itsel
 _COLUMNS = ["y", "x", "probability", "intensity"]
 
 
-@dataclass(frozen=True, eq=False)
-class Columns(OnSignals):
+@dataclass(frozen=True, eq=False, repr=False)
+class Columns(Result):
     """The atomic columns of one image.
 
     Parameters
@@ -49,6 +49,8 @@ class Columns(OnSignals):
     pixel_size_nm : float or None
     ignored : numpy.ndarray of bool, shape (H, W), or None
         What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
+    view : stemlib.io.result.View or None
+        The image and where it was looked at.
     """
 
     table: pd.DataFrame
@@ -57,6 +59,7 @@ class Columns(OnSignals):
     sigma: float | None
     pixel_size_nm: float | None
     ignored: np.ndarray | None = None
+    view: View | None = None
 
     def _image_shape(self):
         return self.semantic_image.shape
@@ -135,17 +138,19 @@ def find_columns(
     >>> len(columns.table) == len(scene.columns)
     True
     """
-    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    seen = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(seen, mask)
+    view = View(seen, mask)
     network = ColumnNetwork.load(weights, device)
     if np.ptp(micrograph.image[mask]) == 0:
         warnings.warn("image is constant where mask is True: no columns", stacklevel=2)
-        return _none_found(micrograph, ignored)
+        return _none_found(micrograph, ignored, view)
     threshold = None if threshold is None else check_positive(threshold, "threshold", most=1)
     bright = -micrograph.image if dark_columns else micrograph.image
     spacing = find_spacing(bright, network) if spacing is None else check_positive(spacing, "spacing")
     if spacing is None:
         warnings.warn("image shows no columns at any scale", stacklevel=2)
-        return _none_found(micrograph, ignored)
+        return _none_found(micrograph, ignored, view)
     least, least_alone = (
         (network.settings["threshold"], LIKELY) if threshold is None else (threshold, threshold)
     )
@@ -167,7 +172,7 @@ def find_columns(
     table = pd.DataFrame(np.column_stack([positions, likelihood, intensities]), columns=_COLUMNS)
     table = table[_inside(positions, mask)].sort_values(["y", "x"], ignore_index=True)
     if table.empty:
-        return _none_found(micrograph, ignored)
+        return _none_found(micrograph, ignored, view)
     if len(table) > 1:
         spacing = nearest_distance([table[["y", "x"]].to_numpy()])
     visible = (resample(mask.astype(np.float32), factor) > 0.5).astype(np.float32)
@@ -184,6 +189,7 @@ def find_columns(
         sigma,
         micrograph.pixel_size_nm,
         ignored,
+        view,
     )
 
 
@@ -221,7 +227,7 @@ def _enlarged(probabilities, factor, mask):
     return np.where(mask, enlarged, np.float32(0))
 
 
-def _none_found(micrograph, ignored):
+def _none_found(micrograph, ignored, view):
     table = pd.DataFrame(columns=_COLUMNS, dtype=float)
     return Columns(
         with_nanometres(table, micrograph.pixel_size_nm, micrograph.origin_nm),
@@ -230,4 +236,5 @@ def _none_found(micrograph, ignored):
         None,
         micrograph.pixel_size_nm,
         ignored,
+        view,
     )

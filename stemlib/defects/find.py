@@ -12,13 +12,14 @@ from scipy.spatial import cKDTree
 from stemlib.columns.find import Columns, find_columns
 from stemlib.defects.average_cell import AverageCell
 from stemlib.defects.column_statistics import EMPTY, compare_sites
+from stemlib.defects.densities import densities, judged_area
 from stemlib.defects.merging import join_parts, nearest_values, number_chains, score_of
 from stemlib.defects.one_class import score_segments
 from stemlib.defects.sites import assign_sites
 from stemlib.fourier.filters import natural_factor, reduced
 from stemlib.io.masking import masked_micrograph
-from stemlib.io.micrograph import Micrograph, check_positive
-from stemlib.io.signals import OnSignals
+from stemlib.io.micrograph import Micrograph, as_micrograph, check_positive
+from stemlib.io.result import Result, View
 from stemlib.io.tables import with_nanometres, write_csv
 from stemlib.lattice.find import Lattice, find_lattice
 
@@ -31,8 +32,8 @@ _RIM = 1.0  # spacings from the image's edge in which the semantic image is not 
 _LEAST_COVERED = 0.5  # of the image, before it is said that only a part was judged
 
 
-@dataclass(frozen=True, eq=False)
-class Defects(OnSignals):
+@dataclass(frozen=True, eq=False, repr=False)
+class Defects(Result):
     """The defects of one image.
 
     Parameters
@@ -62,6 +63,8 @@ class Defects(OnSignals):
     ignored : numpy.ndarray of bool, shape (H, W), or None
         What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number, and rows
         beside those at which the scan slipped.
+    view : stemlib.io.result.View or None
+        The image and where it was looked at.
     """
 
     table: pd.DataFrame
@@ -72,6 +75,18 @@ class Defects(OnSignals):
     shape: tuple[int, int]
     pixel_size_nm: float | None
     ignored: np.ndarray | None = None
+    view: View | None = None
+
+    @functools.cached_property
+    def judged(self):
+        """Where a defect would have been seen: (H, W) bool."""
+        near = judged_area(self.columns, self.segments, self.shape)
+        return near if self.view is None else near & self.view.mask
+
+    @property
+    def densities(self):
+        """How many defects of each kind there are per area judged, with Poisson intervals: a pandas.DataFrame."""
+        return densities(self.table, self.judged, self.pixel_size_nm)
 
     @functools.cached_property
     def score_map(self):
@@ -113,15 +128,15 @@ def find_defects(
     Parameters
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
-    scheme : str
+    scheme : {"unit-cell", "columns"}
         "unit-cell": segments span whole unit cells along the lattice. "columns": tapered windows centred on columns,
         for crystals that no single cell covers.
-    descriptor : str
+    descriptor : {"patterson", "contrast", "both"}
         "patterson", "contrast" or "both".
     false_alarms : float
         Greatest expected number of false defects in an image of a perfect crystal; with both parts, each has half of
         it. P-values are learnt from the image itself: were they exact, four tenths of that would be found.
-    source : str
+    source : {"image", "semantic"}
         What Patterson functions are of: the "image", or the "semantic" one, which shows positions only, so that mixed
         chemistry flags nothing.
     pixel_size_nm : float, optional
@@ -173,7 +188,8 @@ def find_defects(
     _check_choice(descriptor, "descriptor", DESCRIPTORS)
     _check_choice(source, "source", SOURCES)
     false_alarms = check_positive(false_alarms, "false_alarms", remedy=": false defects expected per image")
-    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    seen = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(seen, mask)
     shape = micrograph.image.shape
     bright = Micrograph(-micrograph.image if dark_columns else micrograph.image, micrograph.pixel_size_nm)
     columns = find_columns(bright, mask=mask, weights=weights, device=device)
@@ -235,11 +251,12 @@ def find_defects(
         with_nanometres(found, micrograph.pixel_size_nm, micrograph.origin_nm),
         with_nanometres(scored, micrograph.pixel_size_nm, micrograph.origin_nm),
         segments,
-        lattice,
+        None if lattice is None else replace(lattice, view=View(seen, mask)),
         n_places + len(unusual),
         shape,
         micrograph.pixel_size_nm,
         ignored,
+        View(seen, mask),
     )
 
 

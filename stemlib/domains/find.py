@@ -7,6 +7,8 @@ from stemlib.domains.result import Domains, boundary_lines, enlarged
 from stemlib.domains.search import Request, divide
 from stemlib.domains.windows import NothingPeriodicError, cut_segments, working_image
 from stemlib.io.masking import masked_micrograph
+from stemlib.io.micrograph import as_micrograph
+from stemlib.io.result import View
 
 DESCRIPTORS = ("patterson", "triplet")
 METHODS = ("mixture", "one-class")
@@ -45,10 +47,10 @@ def find_domains(
     n_domains : int, optional
         How many domains to divide the image into; fewer are left where some are too small to be outlined, or where one
         explains the pixels of another as well. By default, as many as there are.
-    descriptor : str
+    descriptor : {"patterson", "triplet"}
         "patterson", to which a crystal and its inverted twin look the same, or "triplet", which tells them apart; see
         `stemlib.fourier.triplets.triplet_features`.
-    method : str
+    method : {"mixture", "one-class"}
         "mixture": all segments are grouped. "one-class": the published way; the most uniform part is learnt, and its
         outliers are a second domain.
     merge_orientations : bool
@@ -96,7 +98,8 @@ def find_domains(
     _check_choice(descriptor, "descriptor", DESCRIPTORS)
     _check_choice(method, "method", METHODS)
     n_domains = _checked_number(n_domains, method)
-    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    seen = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(seen, mask)
     segments = _segments(-micrograph.image if dark_columns else micrograph.image, mask, n_domains)
     division = divide(segments, Request(n_domains, descriptor, method, seed))
     segments, competition = division.grouping.segments, division.grouping.competition
@@ -117,7 +120,7 @@ def find_domains(
     crystals = [crystal.enlarged(factor) for crystal in crystals]
     working = (competition, division.labels)
     scale = (micrograph.pixel_size_nm, micrograph.origin_nm)
-    return Domains(labels, lines, pairs, crystals, phases, window, working, *scale, ignored)
+    return Domains(labels, lines, pairs, crystals, phases, window, working, *scale, ignored, View(seen, mask))
 
 
 def _check_choice(value, name, choices):

@@ -13,12 +13,12 @@ from skimage.measure import find_contours
 
 from stemlib.domains.faults import fault_lines, misfit_map, unexplained_share
 from stemlib.domains.maps import extent
-from stemlib.io.signals import OnSignals
+from stemlib.io.result import Result, View
 from stemlib.io.tables import with_nanometres, write_csv
 
 
-@dataclass(frozen=True, eq=False)
-class Domains(OnSignals):
+@dataclass(frozen=True, eq=False, repr=False)
+class Domains(Result):
     """The domains of one image.
 
     Parameters
@@ -43,6 +43,8 @@ class Domains(OnSignals):
         Coordinates (y, x) in nm of the centre of pixel (0, 0), as in `stemlib.Micrograph`.
     ignored : numpy.ndarray of bool, shape (H, W), or None
         What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
+    view : stemlib.io.result.View or None
+        The image and where it was looked at.
     """
 
     labels: np.ndarray
@@ -55,6 +57,7 @@ class Domains(OnSignals):
     pixel_size_nm: float | None
     origin_nm: tuple[float, float] = (0.0, 0.0)
     ignored: np.ndarray | None = None
+    view: View | None = None
 
     @property
     def n_domains(self):

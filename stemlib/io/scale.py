@@ -26,7 +26,7 @@ def pixel_size_nm(scales, units, where):
     """Pixel size in nm from the scale and the unit of the two image axes, or None where they do not tell."""
     sizes = []
     for scale, unit in zip(scales, units, strict=True):
-        factor = _in_nm(unit)
+        factor = in_nm(unit)
         size = abs(float(scale)) * factor if factor and scale is not None else math.nan
         if not (math.isfinite(size) and size > 0):
             return None
@@ -51,13 +51,13 @@ def pixel_size_nm(scales, units, where):
 def origin_nm(offsets, scales, units):
     """Coordinates (y, x) in nm of the first pixel's centre; zero where the axes do not tell them, or run backwards."""
     lengths = [
-        float(offset or 0) * (_in_nm(unit) or math.nan) if scale and scale > 0 else math.nan
+        float(offset or 0) * (in_nm(unit) or math.nan) if scale and scale > 0 else math.nan
         for offset, scale, unit in zip(offsets, scales, units, strict=True)
     ]
     return tuple(lengths) if all(map(math.isfinite, lengths)) else (0.0, 0.0)
 
 
-def _in_nm(unit):
+def in_nm(unit):
     """Length in nm of a unit, however it is written; None where it is none."""
     # ImageJ escapes what is not ASCII, Berkeley's EMD writes [n_m], and micro and Ångström have two signs each.
     name = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), str(unit))

@@ -12,8 +12,8 @@ from stemlib.columns.spacing import find_spacing
 from stemlib.fourier.geometric_phase import NoLatticeError, PhaseField
 from stemlib.fourier.unit_cell import cells_between, reduce_cell
 from stemlib.io.masking import masked_micrograph
-from stemlib.io.micrograph import check_positive
-from stemlib.io.signals import OnSignals
+from stemlib.io.micrograph import as_micrograph, check_positive
+from stemlib.io.result import Result, View
 from stemlib.io.tables import with_nanometres
 from stemlib.lattice.refinement import NaturalImage, largest_grain
 from stemlib.lattice.slips import find_slips
@@ -60,8 +60,8 @@ class Distortion:
         return math.degrees(np.sqrt(np.average(rotation**2, weights=self.field.weights)))
 
 
-@dataclass(frozen=True, eq=False)
-class Lattice(OnSignals):
+@dataclass(frozen=True, eq=False, repr=False)
+class Lattice(Result):
     """The smallest cell that reproduces an image, as recorded.
 
     Parameters
@@ -87,6 +87,8 @@ class Lattice(OnSignals):
         What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
     slips : tuple of int
         First rows after the scan slipped: from there on, the whole crystal is displaced.
+    view : stemlib.io.result.View or None
+        The image and where it was looked at.
     """
 
     cell: np.ndarray
@@ -99,6 +101,7 @@ class Lattice(OnSignals):
     pixel_size_nm: float | None
     ignored: np.ndarray | None = None
     slips: tuple[int, ...] = ()
+    view: View | None = None
 
     @property
     def a(self):
@@ -155,6 +158,7 @@ class Lattice(OnSignals):
             shape=shape,
             pixel_size_nm=None if self.pixel_size_nm is None else self.pixel_size_nm / factor,
             ignored=None,
+            view=None,
             slips=tuple(round(row * factor) for row in self.slips),
         )
 
@@ -312,7 +316,8 @@ def find_lattice(
     >>> lattice.lengths.round(1).tolist(), round(lattice.angle_deg)
     ([9.5, 9.5], 90)
     """
-    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    seen = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(seen, mask)
     bright = -micrograph.image if dark_columns else micrograph.image
     if min(bright.shape) < SMALLEST_SIDE:
         raise ValueError(
@@ -353,6 +358,7 @@ def find_lattice(
         micrograph.pixel_size_nm,
         ignored,
         slips,
+        View(seen, mask),
     )
 
 

@@ -2,4 +2,12 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"find": ["Loops", "find_loops"]})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "coco": ["read_coco"],
+        "find": ["Loops", "find_loops"],
+        "imagej": ["read_imagej_csv"],
+        "rois": ["read_imagej_rois"],
+    },
+)

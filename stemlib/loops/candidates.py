@@ -1,4 +1,4 @@
-"""What Module I does with a cascade: the working image, the windows over scales, and their grouping to candidates."""
+"""What Module I does with a cascade: the windows over scales, and their grouping to candidates."""
 
 import cv2
 import numpy as np
@@ -12,50 +12,6 @@ STEP = 3
 SCALE_FACTOR = 1.25
 _PADDING = 16
 _LEAST_OVERLAP = 0.5  # intersection over union of windows that agree
-
-
-def default_min_diameter(shape: tuple[int, int]) -> float:
-    """Return the diameter of the smallest loop sought by default, px: 1/85 of the longer side, at least 12."""
-    return max(12.0, max(shape) / 85)
-
-
-def working_image(image: np.ndarray, min_diameter: float) -> tuple[np.ndarray, int]:
-    """Reduce an image by a whole factor so that the smallest loop sought is not finer sampled than need be.
-
-    Parameters
-    ----------
-    image : (H, W) uint8
-    min_diameter : float
-        Diameter of the smallest loop sought, px of `image`.
-
-    Returns
-    -------
-    reduced : (H // factor, W // factor) uint8
-    factor : int
-
-    Raises
-    ------
-    ValueError
-        If the smallest loop sought is so large that nothing would be left of the image.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> working_image(np.zeros((100, 100), np.uint8), 24)[1]
-    2
-    """
-    if not min_diameter // 12 <= min(image.shape):
-        height, width = image.shape
-        raise ValueError(
-            f"min_diameter={min_diameter} px is too large for an image of {height} x {width} px; at most its "
-            "shorter side would do"
-        )
-    factor = max(1, int(min_diameter // 12))
-    if factor == 1:
-        return image, 1
-    height, width = (side // factor for side in image.shape)
-    whole = image[: height * factor, : width * factor]
-    return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), factor
 
 
 def detection_squares(boxes: np.ndarray, window: int) -> np.ndarray:
@@ -73,7 +29,7 @@ def find_candidates(cascade: Cascade, image: np.ndarray) -> tuple[np.ndarray, np
     ----------
     cascade : Cascade
     image : (H, W) uint8
-        See `working_image`.
+        At a scale at which loops are some 32 px across, see `stemlib.loops.scale`, and 12 at least.
 
     Returns
     -------

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stemlib.io.files import write_atomically
+from stemlib.io.weights import check_card
 from stemlib.loops.cascade import Cascade
 from stemlib.weights import FOLDER
 
@@ -51,6 +52,7 @@ def load_cascade(path: str | Path | None = None) -> Cascade:
 
 @lru_cache(maxsize=8)
 def _load(path: Path, _changed: int) -> Cascade:
+    check_card(path)
     try:
         root = ElementTree.parse(path).getroot().find("cascade")
     except ElementTree.ParseError as error:
@@ -59,7 +61,7 @@ def _load(path: Path, _changed: int) -> Cascade:
         ) from None
     try:
         return _parse(root)
-    except (AttributeError, TypeError, IndexError, ValueError) as error:
+    except (AttributeError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise ValueError(
             f"cascade file {str(path)!r} is not an OpenCV cascade of LBP stumps over a square window: {error}"
         ) from None
@@ -96,8 +98,10 @@ def _parse(root: ElementTree.Element) -> Cascade:
         subsets=np.array(subsets, np.int64).astype(np.int32).reshape(-1, 8),
         votes=np.array(votes, np.float32).reshape(-1, 2),
     )
-    if not thresholds or cascade.stump_features.max() >= len(features):
+    if not votes or min(stump_features) < 0 or max(stump_features) >= len(features):
         raise ValueError("it has no stages, or a stump whose feature is missing")
+    if not (np.isfinite(cascade.stage_thresholds).all() and np.isfinite(cascade.votes).all()):
+        raise ValueError("a threshold or a vote is no finite number")
     x, y, block_width, block_height = cascade.features.T
     if (cascade.features < 0).any() or max((x + 3 * block_width).max(), (y + 3 * block_height).max()) > width:
         raise ValueError("a feature reaches out of the window")

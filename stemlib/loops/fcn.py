@@ -10,22 +10,22 @@ import math
 import cv2
 import numpy as np
 import torch
-from skimage.measure import block_reduce
+from scipy import special
 from torch import nn
 from torch.nn import functional
+from tqdm.auto import tqdm
 
 from stemlib.io.grey import check_uint8
 from stemlib.io.weights import Network, convolution
 from stemlib.loops.boxes import suppress
+from stemlib.loops.scale import octave_and_share
+from stemlib.loops.tiling import count_tiles, tiles
 from stemlib.weights import FOLDER
 
 CELL = 4  # px of the network's input per cell of its output, along each axis
-FRAME = 1024  # the network sees every image reduced, by a whole number, to about FRAME x FRAME px
 SIZE_UNIT = 32.0  # frame px; the network's sizes are log(size / SIZE_UNIT), near 0 for a usual loop
 SMALLEST_SIDE = 64  # px
-# Scales of the frame over which centres and sizes are averaged, and their shares.
-_SCALES = {1.0: 0.6, 0.75: 0.4}
-_MAX_LOOPS = 2000
+_PATIENCE = 5.0  # s after which a progress bar shows
 _OVERLAP = 0.45  # of two boxes with a larger intersection over union, the one with the lower score goes
 
 
@@ -36,6 +36,8 @@ class CentreNet(Network):
     ----------
     widths : sequence of int
         Channels at each level; a level halves the resolution of the one before.
+    kinds : sequence of str
+        What it tells apart; each has its centre logit, and all share sizes and offsets.
 
     Examples
     --------
@@ -45,10 +47,13 @@ class CentreNet(Network):
     """
 
     shipped = FOLDER / "loop_fcn.safetensors"
+    optional = ("usual", "precision")  # what is known of the training images
     maker = "fcn"
 
-    def __init__(self, widths=(24, 40, 56, 80, 112, 128)):
-        super().__init__(widths, threshold=0.5)
+    architecture = ("widths", "kinds")
+
+    def __init__(self, widths=(24, 40, 56, 80, 112, 128), kinds=("loop",)):
+        super().__init__(widths, kinds=list(kinds), threshold=0.5)
         self.stem = nn.Sequential(
             convolution(1, 16, size=5, stride=2), convolution(16, self.widths[0], stride=2)
         )
@@ -61,10 +66,19 @@ class CentreNet(Network):
             convolution(a + b, a) for a, b in zip(self.widths[:-1], self.widths[1:], strict=True)
         )
         self.head = nn.Sequential(
-            convolution(self.widths[0], self.widths[0]), nn.Conv2d(self.widths[0], 5, 1)
+            convolution(self.widths[0], self.widths[0]), nn.Conv2d(self.widths[0], len(kinds) + 4, 1)
         )
+        n_features = 2 * self.widths[min(2, len(self.widths) - 1)]
+        self.register_buffer("usual", torch.zeros(n_features))
+        self.register_buffer("precision", torch.zeros(n_features, n_features))
         # Centres are rare: starting at a probability of 2 % keeps the first steps from being spent on that.
-        nn.init.constant_(self.head[-1].bias[:1], -4.0)
+        nn.init.constant_(self.head[-1].bias[: len(kinds)], -4.0)
+
+    @property
+    def thresholds(self):
+        """The score of each kind from which on it counts; one number in the settings holds for all."""
+        chosen = self.settings["threshold"]
+        return chosen if isinstance(chosen, dict) else dict.fromkeys(self.settings["kinds"], chosen)
 
     @property
     def stride(self):
@@ -72,7 +86,7 @@ class CentreNet(Network):
         return CELL * 2 ** len(self.up)
 
     def forward(self, frame):
-        """Map (N, 1, H, W) to (N, 5, H / 4, W / 4): centre logit, log height, log width, offsets y and x."""
+        """Map (N, 1, H, W) to (N, K + 4, H / 4, W / 4): K centre logits, log height, log width, offsets y and x."""
         x = self.stem(frame)
         skips = []
         for level, layer in enumerate(self.down):
@@ -84,77 +98,74 @@ class CentreNet(Network):
         return self.head(x)
 
 
-def reduction(shape):
-    """Whole number by which an image of this shape is reduced before the network sees it.
+def standardise(frame, seen=None):
+    """Standardise grey values by their own percentiles, of which a bright hole or a dark particle moves none much.
 
     Parameters
     ----------
-    shape : tuple of int
-        Height and width, px.
+    frame : numpy.ndarray, (H, W)
+    seen : numpy.ndarray of bool, (H, W), optional
+        Where the percentiles are taken; by default everywhere.
 
     Returns
     -------
-    int
-        1 for 1024 × 1024 px, 2 for 2048 × 2048 px.
-
-    Examples
-    --------
-    >>> reduction((1024, 1024)), reduction((2048, 2048)), reduction((256, 256))
-    (1, 2, 1)
-    """
-    return max(1, round((shape[0] * shape[1]) ** 0.5 / FRAME))
-
-
-def to_frame(image):
-    """Reduce an image by means over blocks and standardise it by its own percentiles.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, (H, W), uint8
-        As `stemlib.io.micrograph.to_uint8` gives it.
-
-    Returns
-    -------
-    numpy.ndarray, (H / r, W / r), float32
-        r = `reduction(image.shape)`; median 0, half the distance from the 16th to the 84th percentile 1, cut
-        off at ±4.
+    numpy.ndarray, (H, W), float32
+        Median 0, half the distance from the 16th to the 84th percentile 1, cut off at ±4.
 
     Examples
     --------
     >>> import numpy as np
-    >>> to_frame(np.full((2048, 2048), 128, np.uint8)).shape
-    (1024, 1024)
+    >>> standardise(np.arange(6.0).reshape(2, 3))[0, 0] < 0
+    np.True_
     """
-    step = reduction(image.shape)
-    padded = np.pad(image, [(0, -side % step) for side in image.shape], mode="edge")
-    frame = block_reduce(padded, step, np.mean, func_kwargs={"dtype": np.float32})
-    low, middle, high = np.percentile(frame, [16, 50, 84])
+    low, middle, high = np.percentile(frame if seen is None else frame[seen], [16, 50, 84])
     return np.clip((frame - middle) / max((high - low) / 2, 1.0), -4, 4).astype(np.float32)
 
 
-def _maps(network, frame, views=range(8)):
-    """Arrays over the cells: centre probability, height and width (frame px), offsets y and x (cells)."""
-    cells = [-(-side // CELL) for side in frame.shape]
-    mean = torch.zeros(3, *cells)
-    for scale, share in _SCALES.items():
-        if scale == 1:
-            maps = _mean_of_views(network, frame, views)
-            offsets = maps[3:]
-        else:
-            smaller = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            maps = _mean_of_views(network, smaller, views)
-            maps = functional.interpolate(maps[None], size=cells, mode="bilinear")[0]
-            maps[1:3] -= math.log(scale)
-        mean += share * maps[:3]
-    logit, log_h, log_w = mean.numpy()
-    size = np.exp(np.clip([log_h, log_w], -4, 4)) * SIZE_UNIT
-    return 1 / (1 + np.exp(-logit)), size[0], size[1], *offsets.numpy()
+def _maps(network, frame, views, share=0.0):
+    """Arrays over the cells of a padded frame: K centre probabilities, height and width (frame px), two offsets."""
+    n_kinds, cells = len(network.settings["kinds"]), [side // CELL for side in frame.shape]
+    maps = _mean_of_views(network, frame, views)
+    mean, offsets = maps[: n_kinds + 2], maps[n_kinds + 2 :]
+    if share > 0:
+        half = cv2.resize(frame, (frame.shape[1] // 2, frame.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        coarse, before = padded(half, network.stride)
+        coarse = _mean_of_views(network, coarse, views)[: n_kinds + 2]
+        (top, left), (height, width) = (
+            (edge // CELL for edge in before),
+            (side // CELL for side in half.shape),
+        )
+        coarse = coarse[:, top : top + height, left : left + width]
+        coarse = functional.interpolate(coarse[None], size=cells, mode="bilinear")[0]
+        coarse[n_kinds:] += math.log(2)
+        mean = torch.lerp(mean, coarse, share)
+    logit, log_size = mean[:n_kinds].numpy(), mean[n_kinds:].numpy()
+    return 1 / (1 + np.exp(-logit)), np.exp(np.clip(log_size, -4, 4)) * SIZE_UNIT, offsets.numpy()
+
+
+def padded(frame, multiple):
+    """Pad a frame evenly on both sides with its median, 0, so that each side is a multiple of a number.
+
+    Returns
+    -------
+    frame : numpy.ndarray, (H, W)
+    before : tuple of int
+        Rows above and columns to the left that were added.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> padded(np.ones((10, 12)), 8)[1]
+    (3, 2)
+    """
+    missing = [-side % multiple for side in frame.shape]
+    before = tuple(gap // 2 for gap in missing)
+    return np.pad(frame, [(a, gap - a) for a, gap in zip(before, missing, strict=True)]), before
 
 
 def _mean_of_views(network, frame, views):
-    """Mean answer over rotations and mirror images of the frame, turned back: (5, h, w) on the CPU."""
-    padded = np.pad(frame, [(0, -side % network.stride) for side in frame.shape])
-    whole = torch.from_numpy(padded)[None, None].to(next(network.parameters()).device)
+    """Mean answer over rotations and mirror images of the frame, turned back: (K + 4, h, w) on the CPU."""
+    whole = torch.from_numpy(frame)[None, None].to(next(network.parameters()).device)
     total = 0
     for view in views:
         turns, mirrored = view % 4, view >= 4
@@ -162,53 +173,55 @@ def _mean_of_views(network, frame, views):
         with torch.inference_mode():
             out = network(turned.to(memory_format=torch.channels_last)).float()
         total = total + _turn_back(out, turns, mirrored)
-    # Padding is no place for a centre.
-    height, width = [-(-side // CELL) for side in frame.shape]
-    return (total[0] / len(views))[:, :height, :width].cpu().clone()
+    return (total[0] / len(views)).cpu().clone()
 
 
 def _turn_back(out, turns, mirrored):
     """Undo a view: rotate the maps back, swap height and width where the axes were, and turn the offsets."""
     out = torch.rot90(out, -turns, (-2, -1))
-    logit, log_h, log_w, dy, dx = out.unbind(1)
+    logits, (log_h, log_w, dy, dx) = out[:, :-4], out[:, -4:].unbind(1)
     # rot90 by one turn takes (y, x) to (-x, y): the offset found is turned back the other way.
     for _ in range(turns):
         log_h, log_w, dy, dx = log_w, log_h, dx, -dy
-    out = torch.stack([logit, log_h, log_w, dy, dx], 1)
+    out = torch.cat([logits, torch.stack([log_h, log_w, dy, dx], 1)], 1)
     if mirrored:
         out = out.flip(-1)
-        out[:, 4] = -out[:, 4]
+        out[:, -1] = -out[:, -1]
     return out
 
 
-def detect_fcn(image, network, *, threshold=None):
+def detect_fcn(image, network, *, pixel=1.0, thresholds=None, mask=None, views=range(8)):
     """Find loops in a bright-field micrograph with the fully convolutional detector.
-
-    The image is reduced by a whole number to about 1024 × 1024 px, as all images were in training, so one of
-    2048 × 2048 px costs little more than one of 1024 × 1024 px.
 
     Parameters
     ----------
     image : numpy.ndarray, (H, W), uint8
         As `stemlib.io.micrograph.to_uint8` gives it; at least 64 × 64 px.
     network : CentreNet
-        Its answer is averaged over the eight rotations and mirror images.
-    threshold : float, optional
-        Lowest score of a loop, in 0..1. By default the network's own, chosen on validation images.
+        Its answer is averaged over the eight rotations and mirror images, so that it does not depend on them.
+    pixel : float
+        Size of the network's px, px of the image; see `stemlib.loops.scale`.
+    thresholds : dict, optional
+        Of each kind that is sought, its lowest score, in 0..1. By default the network's own, chosen on validation
+        images, of all its kinds.
+    mask : numpy.ndarray of bool, (H, W), optional
+        True where to look.
+    views : sequence of int
+        Of the eight, those to average over.
 
     Returns
     -------
     boxes : numpy.ndarray, (N, 4), float64
         Top, left, bottom, right in px (pixel-centre coordinates), best first. Clipped to the image.
-    scores : numpy.ndarray, (N,), float64
-        In 0..1; an order of trust, not a calibrated probability.
+    scores : numpy.ndarray, (N, K), float64
+        Of each of the network's kinds, in 0..1; an order of trust, not a calibrated probability.
 
     Raises
     ------
     TypeError
         If the image is not an array of uint8.
     ValueError
-        If it is not 2-D or smaller than 64 × 64 px, or the threshold is no good.
+        If it is not 2-D or smaller than 64 × 64 px, or a threshold or a kind is no good.
 
     References
     ----------
@@ -218,28 +231,106 @@ def detect_fcn(image, network, *, threshold=None):
     --------
     >>> import numpy as np
     >>> boxes, scores = detect_fcn(np.full((256, 256), 128, np.uint8), CentreNet.load())
-    >>> boxes.shape, scores.shape
-    ((0, 4), (0,))
+    >>> len(boxes), len(scores)
+    (0, 0)
     """
     check_uint8(image)
     if min(image.shape) < SMALLEST_SIDE:
         raise ValueError(
             f"image is {image.shape[0]} x {image.shape[1]} px; at least {SMALLEST_SIDE} px a side would do"
         )
-    threshold = network.settings["threshold"] if threshold is None else threshold
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold={threshold!r} must lie in 0..1")
-    heat, tall, wide, dy, dx = _maps(network, to_frame(image))
-    highest = functional.max_pool2d(torch.from_numpy(heat)[None], 3, stride=1, padding=1)[0].numpy()
-    row, column = np.nonzero((heat == highest) & (heat >= max(threshold, 1e-6)))
-    at = (row, column)
-    scores = heat[at].astype(float)
-    step = reduction(image.shape)
-    # From cells to frame px to image px, all counted from the centre of the first one.
-    y = ((row + dy[at] + 0.5) * CELL) * step - 0.5
-    x = ((column + dx[at] + 0.5) * CELL) * step - 0.5
-    half_h, half_w = tall[at] * step / 2, wide[at] * step / 2
-    boxes = np.stack([y - half_h, x - half_w, y + half_h, x + half_w], axis=1).astype(float)
-    best = np.argsort(-scores, kind="stable")[:_MAX_LOOPS]
-    keep = best[suppress(boxes[best], scores[best], most_overlap=_OVERLAP)]
+    least = _least_scores(network, thresholds)
+    octave, share = octave_and_share(pixel)
+    parts = tqdm(
+        tiles(image, octave, mask),
+        total=count_tiles(image.shape, octave),
+        desc="find_loops",
+        unit="tile",
+        delay=_PATIENCE,
+    )
+    found = [_in_tile(network, tile, least, views, share) for tile in parts]
+    boxes = np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in found)])
+    scores = np.concatenate([np.empty((0, len(least))), *(scores for _, scores in found)])
+    # Every kind keeps its own peaks: where kinds compete, whoever knows what is sought decides.
+    rows = [of_kind(boxes, scores[:, number], limit) for number, limit in enumerate(least)]
+    keep = np.unique(np.concatenate([np.empty(0, int), *rows]))
+    keep = keep[np.argsort(-margins(scores[keep], least).max(axis=1, initial=-np.inf), kind="stable")]
     return np.clip(boxes[keep], 0, np.array(image.shape * 2) - 1.0), scores[keep]
+
+
+def of_kind(boxes, scores, least):
+    """Return the rows of the boxes of one kind, best first: of those on one object only the best is kept.
+
+    Parameters
+    ----------
+    boxes : numpy.ndarray, (N, 4)
+    scores : numpy.ndarray, (N,)
+        Of that kind.
+    least : float
+        The lowest score that counts.
+
+    Returns
+    -------
+    numpy.ndarray of int, (M,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> of_kind(np.array([[0.0, 0, 9, 9], [0, 1, 9, 10], [40, 40, 60, 60]]), np.array([0.5, 0.9, 0.1]), 0.2)
+    array([1])
+    """
+    return suppress(boxes, scores, scores >= least, most_overlap=_OVERLAP)
+
+
+def margins(scores, thresholds):
+    """Return by how much scores exceed thresholds, as differences of their logits; -inf where nothing is sought.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray, (N, K)
+    thresholds : numpy.ndarray, (K,)
+        infinite for kinds that are not sought.
+
+    Returns
+    -------
+    numpy.ndarray, (N, K)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> margins(np.array([[0.5, 0.9]]), np.array([0.5, np.inf]))
+    array([[  0., -inf]])
+    """
+    sought = np.isfinite(thresholds)
+    logit, least = (special.logit(np.clip(p, 1e-9, 1 - 1e-9)) for p in (scores, thresholds[sought]))
+    out = np.full(scores.shape, -np.inf)
+    out[:, sought] = logit[:, sought] - least
+    return out
+
+
+def _least_scores(network, thresholds):
+    known = network.settings["kinds"]
+    thresholds = network.thresholds if thresholds is None else thresholds
+    for kind, value in thresholds.items():
+        if kind not in known:
+            raise ValueError(f"thresholds names the kind {kind!r}; the network knows {known}")
+        if not 0 <= value <= 1:
+            raise ValueError(f"thresholds={thresholds!r} must lie in 0..1")
+    return np.array([max(thresholds.get(kind, np.inf), 1e-6) for kind in known])
+
+
+def _in_tile(network, tile, least, views, share):
+    """Boxes (px of the image) and scores of the peaks in what a tile answers for."""
+    frame, before = padded(standardise(tile.frame, tile.seen), network.stride)
+    heat, size, offset = _maps(network, frame, views, share)
+    highest = functional.max_pool2d(torch.from_numpy(heat)[None], 3, stride=1, padding=1)[0].numpy()
+    kind, row, column = np.nonzero((heat == highest) & (heat >= least[:, None, None]))
+    # A cell may be the peak of several kinds.
+    row, column = np.unique(np.stack([row, column]), axis=1)
+    centre = np.stack([row, column]) + offset[:, row, column] + 0.5
+    centre = (centre * CELL - np.array(before)[:, None]) * tile.pixel[:, None] + tile.origin[:, None]
+    half = size[:, row, column] * tile.pixel[:, None] / 2
+    boxes = np.concatenate([centre - half, centre + half]).T - 0.5
+    on_frame = ((boxes[:, :2] + boxes[:, 2:]) / 2 + 0.5 - tile.origin) / tile.pixel
+    inside = ((on_frame > 0) & (on_frame < tile.frame.shape)).all(axis=1) & tile.answers_for(*centre)
+    return boxes[inside].astype(float), heat[:, row, column].T[inside].astype(float)

@@ -1,51 +1,70 @@
 """Dislocation loops of a micrograph: found, screened, measured and counted by `find_loops`."""
 
-from dataclasses import dataclass
+import functools
+import warnings
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from stemlib.io.files import write_atomically
+from stemlib.io.density import Density, number_density
 from stemlib.io.masking import masked_micrograph
-from stemlib.io.micrograph import to_uint8
-from stemlib.io.signals import OnSignals
+from stemlib.io.micrograph import as_micrograph, to_uint8
+from stemlib.io.result import Result, View
 from stemlib.io.tables import with_nanometres, write_csv
-from stemlib.loops import fcn, measuring, screening
+from stemlib.loops import measuring
 from stemlib.loops.boxes import COLUMNS, suppress
-from stemlib.loops.candidates import default_min_diameter, find_candidates, working_image
-from stemlib.loops.cascade_xml import load_cascade
-from stemlib.loops.tables import Density, imagej_table, loop_density
+from stemlib.loops.coco import write_coco
+from stemlib.loops.fcn import SMALLEST_SIDE, margins
+from stemlib.loops.imagej import write_imagej_csv
+from stemlib.loops.likeness import UNLIKE
+from stemlib.loops.proposals import PROPOSE, UNNAMED, Proposals, Scene
+from stemlib.loops.rois import write_imagej_rois
+from stemlib.loops.tables import fields_of
 
-_REPORTED = 0.02  # the network's peaks of a lower score are noise, not candidates
 
-
-@dataclass(frozen=True, eq=False)
-class Loops(OnSignals):
+@dataclass(frozen=True, eq=False, repr=False)
+class Loops(Result):
     """The loops of one micrograph.
 
     Parameters
     ----------
     table : pandas.DataFrame
         One row per loop, the most certain first: ``y, x, major, minor, angle_deg, area, top, left, bottom, right``
-        (px; full axes of the fitted ellipse), ``score`` (0 to 1), ``touches_edge`` (measured as cut off),
-        ``flood_failed`` (see `stemlib.loops.measuring`) and, with a known pixel size, the lengths again in nm
-        (``major_nm``, ...).
+        (px; full axes of the fitted ellipse), ``score`` (0 to 1), ``kind``, ``touches_edge`` (measured as cut off),
+        ``flood_failed`` (see `stemlib.loops.measuring`), the score of every kind that the method tells apart
+        (``score_loop``, ...) and, with a known pixel size, the lengths again in nm (``major_nm``, ...). Only open
+        loops are measured by Module III; other kinds are as large as their boxes.
     candidates : pandas.DataFrame
         Everything that Module I (or the network of ``method="fcn"``) proposed: ``top, left, bottom, right`` (px),
-        ``probability`` (calibrated for ``method="cascade"``, an order of trust for ``"fcn"``) and ``accepted``.
+        ``probability`` (calibrated for ``method="cascade"``, an order of trust else), ``kind``, ``accepted`` and the
+        score of every kind.
     density : Density
-        Loops per area, with a Poisson interval, and per volume where a thickness was given.
+        Objects in the table per area, with a Poisson interval, and per volume where a thickness was given.
     method : str
-        ``"cascade"`` or ``"fcn"``.
+        ``"cascade"``, ``"fcn"`` or ``"log"``.
     threshold : float
-        The score from which on a candidate counts as a loop.
+        The score from which on a candidate counts as the first of the kinds asked for.
     pixel_size_nm : float or None
     shape : tuple of int
         Height and width of the micrograph, px.
     ignored : numpy.ndarray of bool, shape (H, W), or None
         What was left out though no mask says so: empty rims, annotation, dead lines, pixels without a number.
+    densities : dict of str to Density
+        Like `density`, of each kind that was asked for.
+    thresholds : dict of str to float
+        Like `threshold`, of each kind that the method tells apart.
+    scale : float
+        Size of the px at which the image was searched, px of the image.
+    fit : float or None
+        Share of images of series not trained on that are as unlike the training images as this one: near 0 what is
+        found may be anything. None where nothing is known of the training images.
+    view : stemlib.io.result.View or None
+        The image and where it was looked at.
+    polarity : {"dark", "bright"}
+        Whether loops are darker or brighter than what is around them.
     """
 
     table: pd.DataFrame
@@ -56,6 +75,12 @@ class Loops(OnSignals):
     pixel_size_nm: float | None
     shape: tuple[int, int]
     ignored: np.ndarray | None = None
+    densities: dict[str, Density] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
+    scale: float = 1.0
+    fit: float | None = None
+    view: View | None = None
+    polarity: str = "dark"
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV with the unit of each column in the header, e.g. ``major (px)``, ``major (nm)``."""
@@ -64,41 +89,98 @@ class Loops(OnSignals):
     def to_imagej_csv(self, path: str | Path) -> None:
         """Write the table as ImageJ writes its results (px, counted from pixel edges), to be corrected by a person.
 
-        `stemlib.loops.tables.read_imagej_csv` reads it back.
+        `stemlib.loops.read_imagej_csv` reads it back.
         """
-        write_atomically(path, imagej_table(self.table).to_csv(index=False))
+        write_imagej_csv(self.table, path)
+
+    def to_imagej_rois(self, path: str | Path) -> None:
+        """Write the outlines as a zip for ImageJ's ROI Manager; `stemlib.loops.read_imagej_rois` reads it back."""
+        write_imagej_rois(self.table, path)
+
+    def to_coco(self, path: str | Path, image_name: str = "") -> None:
+        """Write the loops as COCO's JSON for object detection; `stemlib.loops.read_coco` reads it back."""
+        write_coco(self.table, path, self.shape, image_name)
+
+    @classmethod
+    def from_table(cls, table, image, *, pixel_size_nm=None, mask=None, thickness_nm=None):
+        """Make a result of a table of loops, such as one corrected in ImageJ, with its density.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            ``y, x, major, minor`` px and ``angle_deg``, as `table` of a result; its other columns where they are there.
+        image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
+            That the loops are on.
+        pixel_size_nm : float, optional
+            Wins over the image's own.
+        mask : (H, W) bool, optional
+            True where loops were looked for, for the density.
+        thickness_nm : float, optional
+            Thickness of the foil, for the density per volume.
+
+        Returns
+        -------
+        Loops
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or a row is no ellipse on the image.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame(
+        ...     [[40.0, 60.0, 20.0, 12.0, 30.0]], columns=["y", "x", "major", "minor", "angle_deg"]
+        ... )
+        >>> Loops.from_table(table, np.zeros((100, 100)), pixel_size_nm=0.5).density.per_nm2
+        0.0004
+        """
+        fields = {"pixel_size_nm": pixel_size_nm, "mask": mask, "thickness_nm": thickness_nm}
+        return cls(**fields_of(table, image, **fields))
 
 
 def find_loops(
     image,
     *,
     method: str = "fcn",
+    kinds: str | tuple[str, ...] | None = None,
+    diameter: float | None = None,
+    diameter_nm: float | None = None,
+    polarity: str = "dark",
     pixel_size_nm: float | None = None,
     mask: np.ndarray | None = None,
     threshold: float | None = None,
-    min_diameter: float | None = None,
     thickness_nm: float | None = None,
     weights: dict[str, str | Path] | None = None,
     device: str = "auto",
 ) -> Loops:
-    """Find, screen, measure and count the dislocation loops of a bright-field micrograph.
+    """Find, screen, measure and count the dislocation loops of a micrograph.
 
     Parameters
     ----------
     image : path, (H, W) array of any real dtype, Micrograph or HyperSpy Signal2D
-        At least 64 px on a side.
-    method : {"fcn", "cascade"}
-        One fully convolutional network followed by Module III, or the published three modules. On image series that
-        neither had seen they score alike; the modules are several times faster on a CPU.
+        At least 64 px on a side. Images larger than a tile of about 1200 px are searched tile by tile.
+    method : {"fcn", "cascade", "log"}
+        One fully convolutional network followed by Module III; the published three modules, which know open loops
+        alone; or a multi-scale Laplacian of Gaussian, which finds whatever is dark and compact, names nothing and was
+        taught nothing. On image series that neither had seen the first two score alike; the modules are several times
+        faster on a CPU.
+    kinds : tuple of str or "all", optional
+        What to return: of ``"loop"`` (open loops), ``"edge-on"``, ``"dot"`` (black dots) and ``"other"`` (seen, not
+        named), as far as the method knows them. By default open loops, with ``method="log"`` everything.
+    diameter, diameter_nm : float, optional
+        Diameter of the usual loop, px or nm; by default found from the image, where it is 16 px or more. Loops of a
+        third to three times as much are found with it.
+    polarity : {"dark", "bright"}
+        Whether loops are darker than what is around them, as in bright field, or brighter, as in dark field and weak
+        beam.
     pixel_size_nm : float, optional
         Wins over the image's own.
     mask : (H, W) bool, optional
         True where to look; what is elsewhere is not seen, and its area does not count for the density.
     threshold : float, optional
-        Score from which on a candidate counts, 0 to 1; by default the value chosen on validation images.
-    min_diameter : float, optional
-        Diameter of the smallest loops sought, px; by default 1/85 of the longer side, at least 12. For
-        ``method="cascade"``, which reduces the image by the whole part of a twelfth of it.
+        Score from which on a candidate of any kind counts, 0 to 1; by default, for each kind, the value chosen on
+        validation images.
     thickness_nm : float, optional
         Thickness of the foil, for the density per volume.
     weights : dict, optional
@@ -110,6 +192,11 @@ def find_loops(
     Returns
     -------
     Loops
+
+    Warns
+    -----
+    UserWarning
+        If the image is unlike those that the weights were trained on.
 
     Raises
     ------
@@ -126,76 +213,110 @@ def find_loops(
     >>> from stemlib.synthetic import loop_micrograph
     >>> scene = loop_micrograph((512, 512), n_loops=8, seed=3)
     >>> loops = find_loops(scene.image, pixel_size_nm=0.5)
-    >>> {"y", "x", "major_nm", "score"} <= set(loops.table.columns)
+    >>> {"y", "x", "major_nm", "score", "kind"} <= set(loops.table.columns)
     True
 
     References
     ----------
     Li, Field & Morgan, npj Comput. Mater. 4, 36 (2018), doi:10.1038/s41524-018-0093-8.
     """
-    if method not in ("cascade", "fcn"):
-        raise ValueError(f"method={method!r} is not known; 'cascade' or 'fcn' would do")
-    _check_range("threshold", threshold, 0, 1)
-    _check_range("min_diameter", min_diameter, 4, np.inf)
-    _check_range("thickness_nm", thickness_nm, 0, np.inf)
+    _check_choice("method", method, tuple(PROPOSE))
+    _check_choice("polarity", polarity, ("dark", "bright"))
+    for name, value, low, high in (
+        ("threshold", threshold, 0, 1),
+        ("diameter", diameter, 4, np.inf),
+        ("diameter_nm", diameter_nm, 0, np.inf),
+        ("thickness_nm", thickness_nm, 0, np.inf),
+    ):
+        _check_range(name, value, low, high)
     weights = _check_weights(weights)
-    micrograph, mask, ignored = masked_micrograph(image, mask, pixel_size_nm=pixel_size_nm)
+    seen = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph, mask, ignored = masked_micrograph(seen, mask)
     shape = micrograph.image.shape
-    if min(shape) < fcn.SMALLEST_SIDE:
-        raise ValueError(
-            f"image is {shape[0]} x {shape[1]} px; at least {fcn.SMALLEST_SIDE} px a side would do"
+    if min(shape) < SMALLEST_SIDE:
+        raise ValueError(f"image is {shape[0]} x {shape[1]} px; at least {SMALLEST_SIDE} px a side would do")
+    for name, value in (("thickness_nm", thickness_nm), ("diameter_nm", diameter_nm)):
+        if value is not None and micrograph.pixel_size_nm is None:
+            raise ValueError(f"{name}={value} is of no use without a pixel size; give pixel_size_nm too")
+    diameter = _in_px(diameter, diameter_nm, micrograph.pixel_size_nm, shape)
+    grey = to_uint8(micrograph.image if polarity == "dark" else -micrograph.image)
+    proposals = PROPOSE[method](Scene(grey, mask, diameter, micrograph.pixel_size_nm, weights, device), kinds)
+    wanted = _check_kinds(kinds, method, tuple(proposals.thresholds))
+    if proposals.fit is not None and proposals.fit < UNLIKE:
+        warnings.warn(
+            f"image is unlike those trained on (fit {proposals.fit:.1g}), so that what is found may be something else "
+            "and what is there be missed: look at the picture, try kinds='all' or method='log', and teach the network "
+            "a few dozen labels with stemlib.tune_loops",
+            stacklevel=2,
         )
-    if thickness_nm is not None and micrograph.pixel_size_nm is None:
-        raise ValueError(
-            f"thickness_nm={thickness_nm} is of no use without a pixel size; give pixel_size_nm too"
-        )
-    grey = to_uint8(micrograph.image)
-    propose = _propose_cascade if method == "cascade" else _propose_fcn
-    boxes, loop_boxes, probability, chosen = propose(grey, min_diameter, weights, device)
-    threshold = chosen if threshold is None else threshold
-    inside = _centred_inside(loop_boxes, shape, mask)
-    kept = suppress(loop_boxes, probability, inside & (probability >= threshold))
-    accepted = np.isin(np.arange(len(boxes)), kept)
-    candidates = pd.DataFrame(boxes, columns=COLUMNS).assign(probability=probability, accepted=accepted)
-    table = measuring.measure_loops(grey, loop_boxes[kept])
-    table.insert(table.columns.get_loc("touches_edge"), "score", probability[kept])
+    thresholds = {
+        kind: float(chosen if threshold is None else threshold)
+        for kind, chosen in proposals.thresholds.items()
+    }
+    candidates, kept = _sorted_out(proposals, thresholds, wanted, mask)
+    table = _measured(grey, proposals, candidates, kept)
+    count = functools.partial(
+        number_density,
+        area=int(mask.sum()),
+        pixel_size_nm=micrograph.pixel_size_nm,
+        thickness_nm=thickness_nm,
+    )
     return Loops(
         table=with_nanometres(table, micrograph.pixel_size_nm, micrograph.origin_nm),
         candidates=candidates.sort_values("probability", ascending=False, ignore_index=True),
-        density=loop_density(
-            len(table),
-            int(mask.sum()),
-            pixel_size_nm=micrograph.pixel_size_nm,
-            thickness_nm=thickness_nm,
-        ),
+        density=count(len(table)),
+        densities={kind: count(int((table["kind"] == kind).sum())) for kind in wanted},
         method=method,
-        threshold=float(threshold),
+        threshold=thresholds[wanted[0]],
+        thresholds=thresholds,
+        scale=proposals.pixel,
+        fit=proposals.fit,
         pixel_size_nm=micrograph.pixel_size_nm,
         shape=shape,
         ignored=ignored,
+        view=View(seen, mask),
+        polarity=polarity,
     )
 
 
-def _propose_cascade(grey, min_diameter, weights, device):
-    """Modules I and II: candidates, the loops' own boxes, probabilities, and the network's own threshold."""
-    cascade = load_cascade(weights.get("cascade"))
-    network = screening.ScreeningNetwork.load(weights.get("screening"), device)
-    working, factor = working_image(grey, min_diameter or default_min_diameter(grey.shape))
-    found, _ = find_candidates(cascade, working)
-    probability, refined = screening.screen(working, found, network)
-    boxes, loop_boxes = ((b + 0.5) * factor - 0.5 for b in (found, refined))
-    loop_boxes = np.clip(loop_boxes, -0.5, np.array(grey.shape * 2) - 0.5)
-    return boxes, loop_boxes, probability, network.settings["threshold"]
+def _sorted_out(proposals: Proposals, thresholds, wanted, mask):
+    """Table of all candidates with their kinds, and which rows are kept, best first."""
+    names = np.array(list(thresholds))
+    over = margins(proposals.scores, np.array([max(value, 1e-6) for value in thresholds.values()]))
+    named = np.where(names == UNNAMED, -np.inf, over)
+    # What is sure of a name has it, however sure it is that there is something.
+    has_name = named.max(axis=1) >= 0
+    best = np.where(has_name, named.argmax(axis=1), over.argmax(axis=1))
+    kind, rows = names[best], np.arange(len(best))
+    trust = over[rows, best]
+    eligible = _centred_inside(proposals.loop_boxes, mask.shape, mask) & (trust >= 0)
+    order = np.argsort(np.lexsort((trust, has_name)))
+    kept = suppress(proposals.loop_boxes, order.astype(float), eligible)
+    kept = kept[np.isin(kind[kept], wanted)]
+    probability = proposals.scores[rows, best]
+    kept = kept[np.argsort(-probability[kept], kind="stable")]
+    candidates = pd.DataFrame(proposals.boxes, columns=COLUMNS)
+    candidates = candidates.assign(probability=probability, kind=kind, accepted=np.isin(rows, kept))
+    return candidates.assign(**_scores_of(proposals, rows)), kept
 
 
-def _propose_fcn(grey, min_diameter, weights, device):
-    if min_diameter is not None:
-        raise ValueError(
-            f"min_diameter={min_diameter} has no meaning for method='fcn', which finds loops of all sizes"
-        )
-    network = fcn.CentreNet.load(weights.get("fcn"), device)
-    boxes, score = fcn.detect_fcn(grey, network, threshold=_REPORTED)
-    return boxes, boxes, score, network.settings["threshold"]
+def _scores_of(proposals, rows):
+    """The score of every kind, where there are several, by its column."""
+    kinds = proposals.thresholds if len(proposals.thresholds) > 1 else ()
+    return {f"score_{name}": proposals.scores[rows, number] for number, name in enumerate(kinds)}
+
+
+def _measured(grey, proposals, candidates, kept):
+    """Table of what is kept: loops measured by Module III, all else as large as its box."""
+    boxes, kind = proposals.loop_boxes[kept], candidates["kind"].to_numpy()[kept]
+    rings = kind == "loop"
+    table = measuring.as_boxes_say(boxes, grey.shape)
+    if rings.any():
+        table.loc[rings] = measuring.measure_loops(grey, boxes[rings]).set_axis(np.flatnonzero(rings))
+    at = table.columns.get_loc("touches_edge")
+    table.insert(at, "score", candidates["probability"].to_numpy()[kept])
+    table.insert(at + 1, "kind", kind)
+    return table.assign(**_scores_of(proposals, kept))
 
 
 def _centred_inside(boxes, shape, mask):
@@ -205,8 +326,44 @@ def _centred_inside(boxes, shape, mask):
     return mask[tuple(centre.T)] & ((boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= 2)
 
 
+def _in_px(diameter, diameter_nm, pixel_size_nm, shape):
+    if diameter is not None and diameter_nm is not None:
+        raise ValueError(f"diameter={diameter} and diameter_nm={diameter_nm} are both given; one would do")
+    if diameter_nm is not None:
+        diameter = diameter_nm / pixel_size_nm
+        if diameter < 4:
+            raise ValueError(f"diameter_nm={diameter_nm} is {diameter:.2g} px; at least 4 px would do")
+    if diameter is not None and diameter > min(shape):
+        raise ValueError(
+            f"diameter={diameter} px is too large for an image of {shape[0]} x {shape[1]} px; at most its shorter "
+            "side would do"
+        )
+    return diameter
+
+
+def _check_choice(name, value, known):
+    if value not in known:
+        raise ValueError(f"{name}={value!r} is not known; {' or '.join(map(repr, known))} would do")
+
+
+def _check_kinds(kinds, method, known):
+    """The kinds to return, of those that the method knows."""
+    if kinds is None:
+        return ("loop",) if "loop" in known else known
+    if isinstance(kinds, str) and kinds == "all":
+        return known
+    wanted = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    if not wanted or not set(wanted) <= set(known):
+        raise ValueError(
+            f"kinds={kinds!r} is not known to method={method!r}; 'all' or some of {known} would do"
+        )
+    return wanted
+
+
 def _check_range(name, value, low, high):
-    if value is not None and not (isinstance(value, Real) and low <= value <= high):
+    if value is None:
+        return
+    if isinstance(value, bool | np.bool_) or not (isinstance(value, Real) and low <= value <= high):
         raise ValueError(f"{name}={value!r} must be a number between {low} and {high}")
 
 

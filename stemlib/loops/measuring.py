@@ -89,6 +89,44 @@ def measure_loops(image, boxes):
     return table.astype(dict.fromkeys(COLUMNS, float) | dict.fromkeys(FLAGS, bool))
 
 
+def as_boxes_say(boxes, shape):
+    """Return the table of `measure_loops` for objects that have no ring: the ellipses that fill their boxes.
+
+    Parameters
+    ----------
+    boxes : array_like, shape (N, 4)
+        Edges top, left, bottom, right, px.
+    shape : tuple of int
+        Height and width of the image, px.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Examples
+    --------
+    >>> as_boxes_say([[10, 10, 20, 40]], (64, 64))[["major", "minor", "angle_deg"]].iloc[0].tolist()
+    [30.0, 10.0, 0.0]
+    """
+    boxes = _check_boxes(boxes, shape)
+    top, left, bottom, right = boxes.T
+    height, width = bottom - top, right - left
+    last = np.array(shape * 2) - 1.0
+    touches = (boxes[:, :2] <= 0).any(axis=1) | (boxes[:, 2:] >= last[2:]).any(axis=1)
+    values = [
+        (top + bottom) / 2,
+        (left + right) / 2,
+        np.maximum(height, width),
+        np.minimum(height, width),
+        np.where(height > width, 90.0, 0.0),
+        math.pi / 4 * height * width,
+        *np.clip(boxes, -0.5, last + 0.5).T,
+        touches,
+        np.zeros(len(boxes), bool),
+    ]
+    return pd.DataFrame(dict(zip(COLUMNS + FLAGS, values, strict=True)))
+
+
 def _check_boxes(boxes, shape):
     try:
         boxes = np.asarray(boxes, dtype=float)

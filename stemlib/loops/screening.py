@@ -51,7 +51,9 @@ class ScreeningNetwork(Network):
         return self.head(self.features(crops))
 
 
-def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> tuple[np.ndarray, np.ndarray]:
+def screen(
+    image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Give each candidate its probability of being a loop, and the box that the loop fills.
 
     Parameters
@@ -61,6 +63,8 @@ def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> t
     boxes : (N, 4) float
         Candidates, ``top, left, bottom, right``, px.
     network : ScreeningNetwork
+    mask : (H, W) bool, optional
+        True where the image is no filling.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def screen(image: np.ndarray, boxes: np.ndarray, network: ScreeningNetwork) -> t
     et al., CVPR 2014, doi:10.1109/CVPR.2014.81.
     """
     boxes = np.asarray(boxes, float).reshape(-1, 4)
-    answers = network_answers(network, crops(image, boxes))
+    answers = network_answers(network, crops(image, boxes, mask=mask))
     settings = network.settings
     logit = settings["slope"] * answers[:, 0].astype(float) + settings["offset"]
     refined = apply_refinement(boxes, answers[:, 1:])
@@ -116,7 +120,12 @@ def _run(network, patches):
 
 
 def crops(
-    image: np.ndarray, boxes: np.ndarray, *, size: int = CROP, context: float = CROP_CONTEXT
+    image: np.ndarray,
+    boxes: np.ndarray,
+    *,
+    size: int = CROP,
+    context: float = CROP_CONTEXT,
+    mask: np.ndarray | None = None,
 ) -> np.ndarray:
     """Cut the surroundings of every box, resampled to one size, brightness as the crop's own, contrast as the image's.
 
@@ -129,6 +138,8 @@ def crops(
         Side of the result, px.
     context : float
         Side of what is cut out over the side of the box.
+    mask : (H, W) bool, optional
+        True where the image is no filling: what its contrast is taken from.
 
     Returns
     -------
@@ -147,7 +158,11 @@ def crops(
         levels.append(
             cv2.resize(levels[-1][: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
         )
-    low, high = np.percentile(levels[min(1, len(levels) - 1)], [16, 84])
+    half = levels[min(1, len(levels) - 1)]
+    if mask is not None and not mask.all():
+        shown = cv2.resize(mask.view(np.uint8), half.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+        half = half[shown] if shown.any() else half
+    low, high = np.percentile(half, [16, 84])
     contrast = max((high - low) / 2, 1.0)
     patches = np.empty((len(boxes), size, size), np.float32)
     for patch, (top, left, bottom, right) in zip(patches, boxes, strict=True):

@@ -1,185 +1,117 @@
-"""Number densities of loops, and their tables as ImageJ writes and reads them."""
+"""Tables of loops that a person or another program made, checked, as `stemlib.loops.Loops` holds them."""
 
-import io
-from dataclasses import dataclass
-from pathlib import Path
+import functools
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from stemlib.io.density import number_density
+from stemlib.io.micrograph import as_micrograph, check_mask, check_positive
+from stemlib.io.result import View
 from stemlib.io.tables import with_nanometres
-from stemlib.loops.measuring import COLUMNS
+from stemlib.loops.ellipses import AXES, EDGES, with_edges
 
-_IMAGEJ = ["Area", "X", "Y", "BX", "BY", "Width", "Height", "Major", "Minor", "Angle"]
-_SAME = {"area": "Area", "major": "Major", "minor": "Minor", "angle_deg": "Angle"}
-_SHIFTED = {"x": "X", "y": "Y", "left": "BX", "top": "BY"}  # ImageJ counts from the pixels' edges
+_EDGE = 1.0  # px from the image's edge at which a loop is measured as cut off
 
 
-@dataclass(frozen=True)
-class Density:
-    """How many loops there are per area, and per volume where the foil's thickness is known.
-
-    ``low`` and ``high`` bound the 95 % Poisson interval; they and ``per_area`` are per px², those in ``_per_nm2`` per
-    nm² and those in ``_per_nm3`` per nm³ (``None`` where pixel size or thickness is not known).
-    """
-
-    count: int
-    area: float
-    per_area: float
-    low: float
-    high: float
-    area_nm2: float | None = None
-    per_nm2: float | None = None
-    low_per_nm2: float | None = None
-    high_per_nm2: float | None = None
-    per_nm3: float | None = None
-    low_per_nm3: float | None = None
-    high_per_nm3: float | None = None
-
-
-def loop_density(
-    count: int, area: float, *, pixel_size_nm: float | None = None, thickness_nm: float | None = None
-) -> Density:
-    """Return the number density of loops with its exact 95 % Poisson interval.
+def checked_ellipses(table, where, shape=None):
+    """Return a table of ellipses, its numbers checked, with ``area`` and the edges of those that lack them.
 
     Parameters
     ----------
-    count : int
-        Loops counted, those at the edge included.
-    area : float
-        Area actually searched, px².
-    pixel_size_nm : float, optional
-    thickness_nm : float, optional
-
-    Returns
-    -------
-    Density
-
-    Raises
-    ------
-    ValueError
-        If the area, or a pixel size or thickness that is given, is not positive.
-
-    Examples
-    --------
-    >>> density = loop_density(50, 1024**2, pixel_size_nm=0.5, thickness_nm=100)
-    >>> f"{density.per_nm3 * 1e27:.2g} loops per m³"
-    '1.9e+21 loops per m³'
-
-    References
-    ----------
-    Garwood, Biometrika 28, 437 (1936), doi:10.1093/biomet/28.3-4.437.
-    """
-    if not area > 0:
-        raise ValueError(f"area={area} must be positive")
-    for name, value in (("pixel_size_nm", pixel_size_nm), ("thickness_nm", thickness_nm)):
-        if value is not None and not 0 < value < np.inf:
-            raise ValueError(f"{name}={value} must be positive; None where it is not known")
-    low = stats.chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
-    high = stats.chi2.ppf(0.975, 2 * count + 2) / 2
-    counts = np.array([count, low, high])
-    values = [int(count), float(area), *(counts / area).tolist()]
-    if pixel_size_nm is not None:
-        area_nm2 = area * pixel_size_nm**2
-        values += [area_nm2, *(counts / area_nm2).tolist()]
-        if thickness_nm is not None:
-            values += (counts / area_nm2 / thickness_nm).tolist()
-    return Density(*values)
-
-
-def imagej_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return loops as ImageJ's results table: positions counted from the pixels' edges, rows from 1.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> loops = pd.DataFrame([[9.5, 4.5, 8.0, 6.0, 30.0, 38.0, 6.0, 1.0, 13.0, 8.0]], columns=COLUMNS)
-    >>> imagej_table(loops)[["X", "Y", "BX", "Width"]].iloc[0].tolist()
-    [5.0, 10.0, 1.5, 7.0]
-    """
-    result = table.rename(columns=_SAME | _SHIFTED).assign(
-        Width=table["right"] - table["left"], Height=table["bottom"] - table["top"]
-    )
-    result[list(_SHIFTED.values())] += 0.5
-    result = result[_IMAGEJ].reset_index(drop=True)
-    result.insert(0, " ", np.arange(1, len(result) + 1))
-    return result
-
-
-def read_imagej_csv(
-    path: str | Path,
-    *,
-    pixel_size_nm: float | None = None,
-    shape: tuple[int, int] | None = None,
-    origin_nm: tuple[float, float] = (0.0, 0.0),
-) -> pd.DataFrame:
-    """Read loops from an ImageJ results CSV, as `Loops.to_imagej_csv` wrote it or a person measured or corrected it.
-
-    Parameters
-    ----------
-    path : path-like
-        Measured in px, with "area", "centroid", "fit ellipse" and "bounding rectangle" set in ImageJ.
-    pixel_size_nm : float, optional
-        For the lengths in nm.
+    table : pandas.DataFrame
+        ``y, x, major, minor, angle_deg``, and what else there is.
+    where : str
+        What errors call the table.
     shape : tuple of int, optional
-        Height and width of the image, px, to tell which loops it cuts off.
-    origin_nm : tuple of float
-        The image's own, as in `stemlib.Micrograph`, for positions in nm.
+        Height and width of the image, px: centres must lie inside, and ``touches_edge`` is told where it is not known.
 
     Returns
     -------
     pandas.DataFrame
-        ``y, x, major, minor, angle_deg, area, top, left, bottom, right`` (px), with `shape` also ``touches_edge``
-        (within 1 px of the edge: leave these out of size statistics), and the lengths in nm.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
     ValueError
-        If the file is empty, a column is missing or a value is no number.
+        If a column is missing, a value is no number, an axis is not positive, minor is longer than major, or a centre
+        lies outside the image.
 
     Examples
     --------
-    >>> import tempfile, pathlib, pandas as pd
-    >>> loops = pd.DataFrame([[9.5, 4.5, 8.0, 6.0, 30.0, 38.0, 6.0, 1.0, 13.0, 8.0]], columns=COLUMNS)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "corrected.csv")
-    ...     imagej_table(loops).to_csv(path, index=False)
-    ...     read_imagej_csv(path).equals(loops)
-    True
+    >>> checked_ellipses(pd.DataFrame([[10.0, 20.0, 8.0, 4.0, 270.0]], columns=AXES), "mine").angle_deg[0]
+    np.float64(90.0)
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"ImageJ results file {str(path)!r} does not exist; save it from ImageJ's Results window"
-        )
-    text = path.read_text(encoding="utf-8-sig")
-    if not text.strip():
-        raise ValueError(f"ImageJ results file {str(path)!r} is empty; save it from ImageJ's Results window")
-    # ImageJ writes commas or, where its options say so, tabs.
-    table = pd.read_csv(io.StringIO(text), sep="\t" if "\t" in text.partition("\n")[0] else ",")
-    table.columns = [str(column).strip() for column in table.columns]
-    missing = [column for column in _IMAGEJ if column not in table]
+    missing = [name for name in AXES if name not in table]
     if missing:
-        raise ValueError(
-            f"ImageJ results file {str(path)!r} lacks the columns {missing}; set area, centroid, fit ellipse and "
-            "bounding rectangle in ImageJ's Set Measurements"
-        )
-    numbers = table[_IMAGEJ].apply(pd.to_numeric, errors="coerce")
-    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"ImageJ results file {str(path)!r} has something other than numbers in row {bad[0] + 1}"
-        )
-    loops = numbers.rename(columns={theirs: ours for ours, theirs in (_SAME | _SHIFTED).items()}).astype(
-        float
+        raise ValueError(f"{where} lacks the columns {missing}; it has {list(map(str, table))}")
+    table = table.reset_index(drop=True)
+    numbers = table[AXES].apply(pd.to_numeric, errors="coerce").astype(float)
+    y, x, major, minor, _ = numbers.to_numpy().T
+    height, width = (np.inf, np.inf) if shape is None else shape
+    outside = (y < -0.5) | (x < -0.5) | (y > height - 0.5) | (x > width - 0.5)
+    for wrong, why in (
+        (~np.isfinite(numbers).all(axis=1).to_numpy(), "holds something other than numbers"),
+        (~(minor > 0), "has an axis that is not positive"),
+        (minor > major * (1 + 1e-6), "has a minor axis longer than its major one"),
+        (outside, f"lies outside the image of {height} x {width} px: is it measured in px?"),
+    ):
+        if wrong.any():
+            n = int(np.argmax(wrong))
+            raise ValueError(f"{where}: row {n + 1}, {table[AXES].iloc[n].to_dict()}, {why}")
+    numbers["angle_deg"] %= 180
+    table = table.assign(**numbers)
+    computed = with_edges(table, shape)[["area", *EDGES]]
+    table = table.assign(**{name: table.get(name, computed[name]) for name in computed}).astype(
+        dict.fromkeys(computed, float)
     )
-    loops[list(_SHIFTED)] -= 0.5
-    loops["angle_deg"] %= 180
-    loops = loops.assign(bottom=loops["top"] + loops["Height"], right=loops["left"] + loops["Width"])[COLUMNS]
-    if shape is not None:
-        far = loops[["bottom", "right"]].to_numpy() >= np.array(shape) - 1.5
-        loops["touches_edge"] = (loops[["top", "left"]].to_numpy() <= 0.5).any(axis=1) | far.any(axis=1)
-    return with_nanometres(loops, pixel_size_nm, origin_nm)
+    if shape is not None and "touches_edge" not in table:
+        far = table[["bottom", "right"]].to_numpy() >= np.array(shape) - 0.5 - _EDGE
+        near = table[["top", "left"]].to_numpy() <= -0.5 + _EDGE
+        table["touches_edge"] = near.any(axis=1) | far.any(axis=1)
+    return table
+
+
+def fields_of(table, image, *, pixel_size_nm=None, mask=None, thickness_nm=None):
+    """Return what `stemlib.loops.Loops` is made of, by name, from a table of ellipses and their image.
+
+    Parameters and errors are those of `stemlib.loops.Loops.from_table`.
+    """
+    micrograph = as_micrograph(image, pixel_size_nm=pixel_size_nm)
+    shape = micrograph.image.shape
+    mask = check_mask(mask, shape)
+    if thickness_nm is not None:
+        thickness_nm = check_positive(thickness_nm, "thickness_nm")
+    own = table[[name for name in table if not str(name).endswith(("_nm", "_nm2"))]]
+    checked = checked_ellipses(own, "table", shape)
+    if "flood_failed" not in checked:
+        checked["flood_failed"] = False
+    if "score" not in checked:
+        checked["score"] = np.nan
+    if "kind" not in checked:
+        checked["kind"] = "loop"
+    scores = checked["score"].astype(float)
+    wanted = [*AXES, "area", *EDGES, "score", "kind", "touches_edge", "flood_failed"]
+    checked = checked[[*wanted, *(name for name in checked if name not in wanted)]]
+    count = functools.partial(
+        number_density,
+        area=int(mask.sum()),
+        pixel_size_nm=micrograph.pixel_size_nm,
+        thickness_nm=thickness_nm,
+    )
+    # Whatever the scores, all of them are loops.
+    threshold = 0.0 if scores.isna().all() else float(scores.min())
+    kinds = checked["kind"].astype(str).value_counts(sort=False).to_dict() or {"loop": 0}
+    return {
+        "table": with_nanometres(checked, micrograph.pixel_size_nm, micrograph.origin_nm),
+        "candidates": checked[EDGES].assign(probability=scores, kind=checked["kind"], accepted=True),
+        "density": count(len(checked)),
+        "densities": {kind: count(number) for kind, number in kinds.items()},
+        "method": "table",
+        "threshold": threshold,
+        "thresholds": dict.fromkeys(kinds, threshold),
+        "scale": 1.0,
+        "fit": None,
+        "pixel_size_nm": micrograph.pixel_size_nm,
+        "shape": shape,
+        "view": View(micrograph, mask),
+    }

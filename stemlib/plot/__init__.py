@@ -9,6 +9,7 @@ from stemlib.plot.loop_scores import annotators_figure, candidate_figure, score_
 from stemlib.plot.loop_sizes import axes_figure, sizes_figure
 from stemlib.plot.loops import LoopPanel, loops_figure
 from stemlib.plot.panels import Panel, panels_figure
+from stemlib.plot.results import draw_result, result_figure
 from stemlib.plot.style import mark_simulated, title
 from stemlib.plot.training import column_training_figure, training_figure
 
@@ -22,6 +23,7 @@ __all__ = [
     "candidate_figure",
     "column_training_figure",
     "dose_figure",
+    "draw_result",
     "lattice_figure",
     "loops_figure",
     "mark_simulated",
@@ -29,6 +31,7 @@ __all__ = [
     "annotators_figure",
     "position_error_figure",
     "ranking_figure",
+    "result_figure",
     "score_figure",
     "sizes_figure",
     "title",

@@ -85,6 +85,11 @@ def _draw_cells(axes, image, lattice, across):
     show_image(axes, image, lattice.pixel_size_nm, window=window)
     y, x = lattice.points()[1].T
     axes.plot(x, y, "+", color=style.SKY, markersize=6, markeredgewidth=1.2, gid="lattice points")
+    draw_cell(axes, lattice)
+
+
+def draw_cell(axes, lattice):
+    """Draw the cell at the lattice's origin, its edges named."""
     outline = lattice.origin + np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) @ lattice.cell
     axes.plot(*outline[:, ::-1].T, color=style.ORANGE, lw=2, path_effects=style.outlined(2), gid="cell")
     look = {"fontsize": 12, "fontweight": "bold", "fontstyle": "italic", "ha": "center", "va": "center"}

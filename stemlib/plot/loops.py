@@ -17,8 +17,8 @@ _LOOKS = {
     _FALSE: Look("found, no loop of {truth}", "#FF6A00", "-."),
     _OTHER: Look("found, black dot or closed loop of set B or C", "#FF8AD8", ":", width=1.6),
 }
-_WHOLE = replace(_LOOKS[_FOUND], label="loop")
-_CUT = replace(_LOOKS[_OTHER], label="loop cut by the image edge, not in the sizes")
+WHOLE = replace(_LOOKS[_FOUND], label="loop")
+CUT = replace(_LOOKS[_OTHER], label="loop cut by the image edge, not in the sizes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,12 @@ class LoopPanel(Panel):
             axes.add_patch(Rectangle((box["left"], box["top"]), width, height, **look))
         kinds = np.where(self.is_true, _FOUND, np.where(self.on_class > 0, _OTHER, _FALSE)).tolist()
         for loop, kind in zip(self.found.to_dict("records"), kinds, strict=True):
-            _draw_ellipse(axes, loop, kind, _LOOKS[kind])
+            draw_ellipse(axes, loop, kind, _LOOKS[kind])
         return [_FOUND, _MISSED, _FALSE, *({_OTHER} & set(kinds))]
 
 
-def _draw_ellipse(axes, loop, kind, look):
+def draw_ellipse(axes, loop, kind, look):
+    """Draw a loop, of `y, x, major, minor, angle_deg`, as a kind looks."""
     # The y axis points down, so what people see as counter-clockwise is clockwise in data coordinates.
     look = look.of_line() | {"angle": -loop["angle_deg"], "fill": False, "gid": kind}
     axes.add_patch(Ellipse((loop["x"], loop["y"]), loop["major"], loop["minor"], **look))
@@ -101,12 +102,12 @@ def loops_figure(image, table, *, name="", pixel_size_nm=None, note="", ignored=
         show_image(left, np.asarray(image), pixel_size_nm)
         hidden = [] if ignored is None else hide(left, ignored)
         for loop in table.to_dict("records"):
-            kind, look = (_OTHER, _CUT) if loop["touches_edge"] else (_FOUND, _WHOLE)
-            _draw_ellipse(left, loop, kind, look)
+            kind, look = (_OTHER, CUT) if loop["touches_edge"] else (_FOUND, WHOLE)
+            draw_ellipse(left, loop, kind, look)
         whole = table.loc[~table["touches_edge"].astype(bool), "major"].astype(float)
         scale, unit = (1.0, "px") if pixel_size_nm is None else (pixel_size_nm, "nm")
         _draw_diameters(right, whole * scale, unit)
-        style.legend_below(figure, [_WHOLE.handle(), _CUT.handle(), *hidden])
+        style.legend_below(figure, [WHOLE.handle(), CUT.handle(), *hidden])
     return figure
 
 

@@ -11,7 +11,8 @@ from stemlib import datasets
 from stemlib.training.cards import Origin
 from stemlib.training.column_card import release_columns
 from stemlib.training.columns import train_columns
-from stemlib.training.fcn import release_fcn, train_fcn
+from stemlib.training.fcn import train_fcn
+from stemlib.training.fcn_release import release_fcn
 from stemlib.training.images import labelled_images
 from stemlib.training.modules import train_modules
 from stemlib.training.optimisation import Run
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         trained = train_fcn(training, out_folder=options.output / "fcn", run=run)
         origin = Origin(
             command,
-            data=f"{DATA}, class 0; {SOURCE}",
+            data=f"{DATA}, open loops, and label set B, edge-on loops and dots; {SOURCE}",
             split=(
                 "trained on the role training of stemlib.datasets.loop_images, threshold and scores from the role "
                 "validation (series 5401 and 2501)"
@@ -71,7 +72,14 @@ def main(arguments: list[str] | None = None) -> None:
             seed=run.seed,
             minutes=(time.monotonic() - started) / 60,
         )
-        release_fcn(trained, validation, out_folder=options.output, origin=origin, device=run.device)
+        release_fcn(
+            trained,
+            validation,
+            out_folder=options.output,
+            origin=origin,
+            trained_on=training,
+            device=run.device,
+        )
 
 
 if __name__ == "__main__":

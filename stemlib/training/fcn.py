@@ -2,6 +2,7 @@
 
 import copy
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,18 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from stemlib.io.files import write_atomically
-from stemlib.loops.fcn import CentreNet, detect_fcn, to_frame
-from stemlib.training.cards import write_card
-from stemlib.training.fcn_crops import draw_crop, frame_boxes
-from stemlib.training.images import read_example
-from stemlib.training.left_out import threshold_curve
+from stemlib.loops.fcn import CentreNet, standardise
+from stemlib.loops.tiling import resampled
+from stemlib.training.fcn_crops import draw_crop
+from stemlib.training.fcn_examples import KINDS, Example, kinds_example, plain_example
+from stemlib.training.images import usual_pixel
 from stemlib.training.optimisation import Optimisation, Recipe, Run, towards
 
 CROPS_PER_IMAGE = 4  # in one epoch: about the area of the image
 BATCH = 8
-_FLOOR = 0.05  # score from which on detections are looked at for the threshold
-_PLATEAU = 0.02  # F1 below the best that is as good
-_SOURCE = "Zhou, Wang & Krähenbühl, Objects as points (2019), https://doi.org/10.48550/arXiv.1904.07850"
 
 
-def write_weights(path, network, threshold):
+def write_weights(path, network, thresholds):
     """Write a network and its threshold as the safetensors file that `stemlib.loops.fcn.CentreNet.load` reads.
 
     Parameters
@@ -33,8 +31,8 @@ def write_weights(path, network, threshold):
         The file to write.
     network : CentreNet
         The network.
-    threshold : float
-        The score from which on a detection counts, in 0..1.
+    thresholds : dict
+        Of each kind, the score from which on a detection counts, in 0..1.
 
     Returns
     -------
@@ -44,12 +42,12 @@ def write_weights(path, network, threshold):
     Examples
     --------
     >>> import tempfile
-    >>> path = write_weights(Path(tempfile.mkdtemp()) / "w.safetensors", CentreNet((8, 8)), 0.4)
-    >>> CentreNet.load(path).settings["threshold"]
-    0.4
+    >>> path = write_weights(Path(tempfile.mkdtemp()) / "w.safetensors", CentreNet((8, 8)), {"loop": 0.4})
+    >>> CentreNet.load(path).thresholds
+    {'loop': 0.4}
     """
     kept = copy.deepcopy(network)
-    kept.settings["threshold"] = float(threshold)
+    kept.settings["threshold"] = thresholds
     # Kernels lose nothing that matters in half precision; variances could leave its range.
     for parameter in kept.parameters():
         if parameter.ndim == 4:
@@ -60,11 +58,13 @@ def write_weights(path, network, threshold):
 def loss(output, targets):
     """Focal loss of the centres, made milder near them, plus absolute errors of log sizes and offsets.
 
+    Each kind counts alike, however many of it there are.
+
     Parameters
     ----------
-    output : torch.Tensor, (N, 5, h, w)
+    output : torch.Tensor, (N, K + 4, h, w)
         What the network answers.
-    targets : torch.Tensor, (N, 7, h, w)
+    targets : torch.Tensor, (N, 2 K + 5, h, w)
         See `draw_targets`.
 
     Returns
@@ -72,15 +72,16 @@ def loss(output, targets):
     torch.Tensor
         One number.
     """
-    logit, wanted = output[:, 0], targets[:, 0]
+    n_kinds = output.shape[1] - 4
+    logit, wanted, counts = output[:, :n_kinds], targets[:, :n_kinds], targets[:, n_kinds + 5 :]
     positive = (wanted == 1).float()
     probability = torch.sigmoid(logit)
     hit = positive * (1 - probability) ** 2 * functional.logsigmoid(logit)
     miss = (1 - positive) * (1 - wanted) ** 4 * probability**2 * functional.logsigmoid(-logit)
-    centres = -(targets[:, 6] * (hit + miss)).sum() / positive.sum().clamp(min=1)
-    error = (output[:, 1:] - targets[:, 1:5]).abs() * targets[:, 5:6]
-    weight = targets[:, 5].sum().clamp(min=1)
-    return centres + (error[:, :2].sum() + 0.3 * error[:, 2:].sum()) / weight
+    of_kind = -(counts * (hit + miss)).sum((0, 2, 3)) / positive.sum((0, 2, 3)).clamp(min=1)
+    weight = targets[:, n_kinds + 4 : n_kinds + 5]
+    error = (output[:, n_kinds:] - targets[:, n_kinds : n_kinds + 4]).abs() * weight
+    return of_kind.sum() + (error[:, :2].sum() + 0.3 * error[:, 2:].sum()) / weight.sum().clamp(min=1)
 
 
 _RECIPE = Recipe(
@@ -94,33 +95,69 @@ _RECIPE = Recipe(
 )
 
 
+def standardised_example(example, pixel):
+    """Return an example at another scale, its grey values standardised, its boxes counted from the upper left edge.
+
+    Parameters
+    ----------
+    example : Example
+        Its image as uint8, boxes in px of it.
+    pixel : float
+        Size of a px of the result, px of the image.
+
+    Returns
+    -------
+    Example
+        What `stemlib.training.fcn_crops.draw_crop` takes.
+
+    Examples
+    --------
+    >>> example = plain_example(np.zeros((64, 64), np.uint8), [[9.5, 19.5, 29.5, 39.5]])
+    >>> standardised_example(example, 2.0).boxes
+    array([[ 5., 10., 15., 20.]], dtype=float32)
+    """
+    reduced = resampled(np.float32(example.image), pixel)
+    ratio = np.tile(np.array(example.image.shape) / reduced.shape, 2)
+    looked = example.looked
+    if looked is not None:
+        looked = resampled(looked.view(np.uint8), pixel) > 0
+    # Half precision is finer than the noise of a standardised grey value and halves the memory.
+    return replace(
+        example,
+        image=standardise(reduced).astype(np.float16),
+        boxes=np.float32((example.boxes + 0.5) / ratio),
+        looked=looked,
+    )
+
+
 def _frames(images):
     frames = []
     for item in images:
-        image, boxes, disputed = read_example(item)
-        disputed = np.empty((0, 4)) if disputed is None else disputed
-        # Half precision is finer than the noise of a standardised grey value and halves the memory.
-        frame = to_frame(image).astype(np.float16)
-        frames.append((frame, frame_boxes(boxes, image.shape), frame_boxes(disputed, image.shape)))
+        example = kinds_example(item) if isinstance(item, str) else item
+        example = example if isinstance(example, Example) else plain_example(*example)
+        frames.append(standardised_example(example, usual_pixel(example.image.shape)))
     if not frames:
         raise ValueError("images is empty; at least one image with its boxes is needed to train on")
     return frames
 
 
+def _crops(frames):
+    """Which frame each crop of an epoch is cut from: where all kinds were looked for there is more to learn."""
+    times = [2 * CROPS_PER_IMAGE if len(f.asked) > 1 and f.asked.all() else CROPS_PER_IMAGE for f in frames]
+    return np.repeat(np.arange(len(frames)), times)
+
+
 def _batches(frames, seed, epoch):
     """The crops of one epoch. Depends on seed and epoch alone, so that a resumed training sees the same."""
     rng = np.random.default_rng([seed, epoch])
-    order = rng.permutation(np.repeat(np.arange(len(frames)), CROPS_PER_IMAGE))
+    order = rng.permutation(_crops(frames))
     for first in range(0, len(order), BATCH):
-        examples = []
-        for at in order[first : first + BATCH]:
-            frame, boxes, disputed = frames[at]
-            examples.append(draw_crop(frame.astype(np.float32), boxes, rng, disputed))
+        examples = [draw_crop(frames[at], rng) for at in order[first : first + BATCH]]
         crops, targets = (np.stack(part) for part in zip(*examples, strict=True))
         yield crops[:, None], targets
 
 
-def train_fcn(images, *, out_folder, epochs=80, widths=(24, 40, 56, 80, 112, 128), start=None, run=Run()):
+def train_fcn(images, *, out_folder, epochs=44, widths=(24, 40, 56, 80, 112, 128), start=None, run=Run()):
     """Train the detector; a training that was cut off goes on where its last whole epoch ended.
 
     The weights kept are a running mean over the last steps, which detects better than the last step alone.
@@ -129,13 +166,14 @@ def train_fcn(images, *, out_folder, epochs=80, widths=(24, 40, 56, 80, 112, 128
     Parameters
     ----------
     images : sequence of str, or of (numpy.ndarray (H, W) uint8, numpy.ndarray (N, 4)) pairs
-        Names of `stemlib.datasets.loop_images`, taken with label set A (loops that set B marks and A lacks
-        count for nothing); or images with boxes (top, left, bottom, right, px).
+        Names of `stemlib.datasets.loop_images`, taken with their kinds (`stemlib.training.fcn_examples.kinds_example`);
+        or images with boxes of open loops (top, left, bottom, right, px).
     out_folder : str or pathlib.Path
         Where `loop_fcn.safetensors`, `log.csv` and `state.pt` (what resuming needs) go. A `state.pt` there is
         resumed if it was made with the same settings.
     epochs : int
-        Passes over the images, at four crops an image; the learning rate rises and falls once over all.
+        Passes over the images, at four crops an image, eight where every kind was looked for; the learning rate rises
+        and falls once over all.
     widths : sequence of int
         Channels of the network's levels; with `start`, those of its network stand.
     start : str or pathlib.Path, optional
@@ -146,8 +184,8 @@ def train_fcn(images, *, out_folder, epochs=80, widths=(24, 40, 56, 80, 112, 128
     Returns
     -------
     pathlib.Path
-        The weights: a safetensors file with threshold 0.3 until `release_fcn` gives it the one chosen on validation
-        images.
+        The weights: a safetensors file with thresholds of 0.3 until `stemlib.training.fcn_release.release_fcn` gives
+        it those chosen on validation images.
 
     Raises
     ------
@@ -173,9 +211,13 @@ def train_fcn(images, *, out_folder, epochs=80, widths=(24, 40, 56, 80, 112, 128
     if epochs < 1:
         raise ValueError(f"epochs={epochs!r} must be at least 1")
     frames, folder = _frames(images), Path(out_folder)
-    steps = -(-len(frames) * CROPS_PER_IMAGE // BATCH) * epochs
+    steps = -(-len(_crops(frames)) // BATCH) * epochs
+    kinds = KINDS if len(frames[0].asked) == len(KINDS) else KINDS[:1]
     training = Optimisation(
-        lambda: CentreNet(widths) if start is None else CentreNet.load(start, "cpu"), _RECIPE, steps, run
+        lambda: CentreNet(widths, kinds) if start is None else CentreNet.load(start, "cpu"),
+        _RECIPE,
+        steps,
+        run,
     )
     settings = {"seed": run.seed, "epochs": epochs, "precision": run.precision, "images": len(frames)}
     settings |= {"widths": list(training.network.widths), "start": start and str(start)}
@@ -186,7 +228,7 @@ def train_fcn(images, *, out_folder, epochs=80, widths=(24, 40, 56, 80, 112, 128
             began = time.perf_counter()
             losses = [training.step(*batch).item() for batch in _batches(frames, run.seed, epoch)]
             history.append([epoch, float(np.mean(losses)), round(time.perf_counter() - began, 1)])
-            write_weights(weights, training.mean, 0.3)
+            write_weights(weights, training.mean, dict.fromkeys(kinds, 0.3))
             state = {"training": training.state_dict(), "history": history, "settings": settings}
             write_atomically(folder / "state.pt", lambda path, state=state: torch.save(state, path))
             lines = ["epoch,loss,seconds", *(",".join(map(str, row)) for row in history)]
@@ -208,133 +250,3 @@ def _resumed(path, training, settings):
         )
     training.load_state_dict(state["training"])
     return state["history"]
-
-
-def balanced_threshold(curve, n_marked):
-    """Return the row of a threshold curve that finds as many loops as an annotator marks, at an F1 as good as the best.
-
-    F1 hardly changes with the threshold near its best: of the shipped weights it is within 0.02 of it from 0.19 to
-    0.30, where the number of loops found falls from 1.44 to 0.91 times the first team's. Which of these thresholds is
-    the best of all is chance: for 0.27 and 0.23, the difference in F1 has a standard deviation of 0.016 when the 16
-    validation images are drawn anew. The number of loops is what irradiation studies report, so it decides.
-
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        As `threshold_curve` returns it.
-    n_marked : int
-        Loops that one team marked in the images of the curve.
-
-    Returns
-    -------
-    int
-        Position in the curve; a higher threshold wins a tie.
-
-    Raises
-    ------
-    ValueError
-        If the curve is empty.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> curve = pd.DataFrame({"f1": [0.70, 0.81, 0.80, 0.80, 0.60], "n_found": [90, 60, 45, 40, 20]})
-    >>> balanced_threshold(curve, 42)
-    3
-    """
-    if curve.empty:
-        raise ValueError("curve has no rows; give at least one threshold's")
-    good = curve[curve["f1"] >= curve["f1"].max() - _PLATEAU]
-    return int((good["n_found"] - n_marked).abs()[::-1].idxmin())
-
-
-def release_fcn(weights, images, *, out_folder, origin, device="auto"):
-    """Give trained weights a threshold chosen on validation images, and write them with their card.
-
-    The threshold is that of `balanced_threshold` by the published match: on images that two teams labelled, where there
-    are any, a detection being true if it lies on a loop of either. For the reasons see
-    `stemlib.training.left_out.best_threshold`.
-
-    Parameters
-    ----------
-    weights : str or pathlib.Path
-        What `train_fcn` wrote.
-    images : sequence of str, or of (image, boxes) pairs
-        Validation images, as `stemlib.training.images.read_example` takes them; none of them seen in training.
-    out_folder : str or pathlib.Path
-        Where `loop_fcn.safetensors` and `loop_fcn.json` go.
-    origin : stemlib.training.cards.Origin
-        Of the weights, for the card.
-    device : str
-        "auto" (a GPU where there is one), "cpu", "cuda", ...
-
-    Returns
-    -------
-    pathlib.Path
-        The card. Its `validation` holds recall, precision and F1 by the published match and one-to-one, at
-        the threshold, and both curves in steps of 0.05, all against the first team's labels alone; under
-        `either_team` what the threshold was chosen by.
-
-    Raises
-    ------
-    ValueError
-        If `images` is empty or holds no loops, or the weights are damaged.
-    FileNotFoundError
-        If there are no weights or an image is not at hand.
-
-    Examples
-    --------
-    >>> import json, tempfile
-    >>> from stemlib.training.cards import Origin
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> weights = write_weights(folder / "trained.safetensors", CentreNet((8, 8)), 0.3)
-    >>> images = [(np.zeros((64, 64), np.uint8), [[10, 10, 30, 30]])]
-    >>> card = release_fcn(weights, images, out_folder=folder, origin=Origin("none"))
-    >>> sorted(json.loads(card.read_text()))[:4]
-    ['architecture', 'command', 'data', 'file']
-    """
-    examples = [read_example(item) for item in images]
-    truths = [boxes for _, boxes, _ in examples]
-    if not sum(map(len, truths)):
-        raise ValueError(f"images holds {len(examples)} images and no loop; nothing to choose a threshold by")
-    network = CentreNet.load(weights, device)
-    found = [detect_fcn(image, network, threshold=_FLOOR) for image, _, _ in examples]
-    published = threshold_curve(truths, found)
-    one_to_one = threshold_curve(truths, found, rule="one-to-one")
-    both = [i for i, (_, _, disputed) in enumerate(examples) if disputed is not None]
-    looked_at = both or range(len(examples))
-    either_team = threshold_curve(
-        [truths[i] for i in looked_at],
-        [found[i] for i in looked_at],
-        disputed=[examples[i][2] for i in looked_at],
-    )
-    at = balanced_threshold(either_team, sum(len(truths[i]) for i in looked_at))
-    threshold = float(published.loc[at, "threshold"])
-    path = write_weights(Path(out_folder) / "loop_fcn.safetensors", network, threshold)
-    numbers = sum(tensor.numel() for tensor in network.parameters())
-    content = {
-        "validation": {
-            **_scores(published.loc[at]),
-            "rule": "published: box centres within 20 px in y and in x",
-            "n_images": len(truths),
-            "n_loops": sum(map(len, truths)),
-            "one_to_one": _scores(one_to_one.loc[at]),
-            "either_team": {"n_images": len(looked_at), **_scores(either_team.loc[at])},
-            "curve_published": _curve(published),
-            "curve_one_to_one": _curve(one_to_one),
-        },
-        "threshold": threshold,
-        "architecture": f"CentreNet{network.widths}, {numbers} parameters, mean of eight views",
-        "source": _SOURCE,
-    }
-    return write_card(path, origin, content)
-
-
-def _scores(row):
-    ratios = {name: float(row[name]) for name in ("recall", "precision", "f1")}
-    return ratios | {"n_found": int(row["n_found"])}
-
-
-def _curve(table):
-    steps = table[table["n_found"] > 0].iloc[::5]
-    return [{"threshold": row["threshold"]} | _scores(row) for _, row in steps.iterrows()]

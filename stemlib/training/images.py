@@ -11,7 +11,7 @@ from stemlib import datasets
 from stemlib.agreement import match
 from stemlib.io.micrograph import read, to_uint8
 from stemlib.loops.boxes import COLUMNS
-from stemlib.loops.candidates import default_min_diameter, working_image
+from stemlib.loops.tiling import resampled
 
 _OPEN_LOOP = 0  # class of sets B and C, and the only one of set A
 
@@ -51,6 +51,27 @@ class LabelledImage:
         object.__setattr__(self, "group", self.group or self.name)
 
 
+def usual_pixel(shape):
+    """Whole number by which images of this shape are reduced in training: those of the loop set show like fields.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width, px.
+
+    Returns
+    -------
+    int
+        1 for 1024 × 1024 px, 2 for 2048 × 2048 px.
+
+    Examples
+    --------
+    >>> usual_pixel((1024, 1024)), usual_pixel((2048, 2048)), usual_pixel((256, 256))
+    (1, 2, 1)
+    """
+    return max(1, round((shape[0] * shape[1]) ** 0.5 / 1024))
+
+
 def labelled_image(
     name: str,
     series: str,
@@ -60,8 +81,9 @@ def labelled_image(
     *,
     group: str = "",
 ) -> LabelledImage:
-    """Reduce a uint8 micrograph and its boxes as `find_loops` would; no `disputed` means no second opinion."""
-    working, factor = working_image(image, default_min_diameter(image.shape))
+    """Reduce a uint8 micrograph and its boxes to the usual scale; no `disputed` means no second opinion."""
+    factor = usual_pixel(image.shape)
+    working = resampled(image, factor)
     opinion = disputed is not None
     reduced = [
         (np.asarray(boxes, float).reshape(-1, 4) + 0.5) / factor - 0.5

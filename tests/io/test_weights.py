@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from stemlib.columns.network import ColumnNetwork
 from stemlib.loops.fcn import CentreNet
 from stemlib.loops.screening import ScreeningNetwork
+from stemlib.training.cards import Origin, write_card
 
 KINDS = [CentreNet, ColumnNetwork, ScreeningNetwork]
 
@@ -31,10 +32,9 @@ def test_training_a_loaded_network_changes_no_later_call(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_settings_changed_by_one_caller_are_not_anothers(kind):
     network = kind.load(device="cpu")
-    chosen = network.settings["threshold"]
-    assert 0 < chosen < 0.999
+    chosen = copy.deepcopy(network.settings["threshold"])
     network.settings["threshold"] = 0.999
-    assert kind.load(device="cpu").settings["threshold"] == chosen
+    assert kind.load(device="cpu").settings["threshold"] == chosen != 0.999
 
 
 def small(widths, threshold):
@@ -46,7 +46,7 @@ def small(widths, threshold):
 def test_weights_and_settings_survive_the_file(tmp_path):
     network = small((8, 12), 0.25)
     loaded = CentreNet.load(network.save(tmp_path / "w.safetensors"), "cpu")
-    assert (loaded.widths, loaded.settings) == ((8, 12), {"threshold": 0.25})
+    assert (loaded.widths, loaded.settings) == ((8, 12), {"kinds": ["loop"], "threshold": 0.25})
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
 
@@ -79,3 +79,32 @@ def test_missing_damaged_and_other_files_are_named(tmp_path):
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"w\.safetensors"):
         CentreNet.load(path)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), 7, -1, True, "0.5", {"loop": 2.0}])
+def test_a_threshold_that_is_none_is_refused(tmp_path, threshold):
+    path = small((8, 8), threshold).save(tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match="threshold"):
+        CentreNet.load(path, "cpu")
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    network = small((8, 8), 0.5)
+    with torch.no_grad():
+        network.head[-1].weight[0, 0] = float("nan")
+    with pytest.raises(ValueError, match=r"head.*NaN"):
+        CentreNet.load(network.save(tmp_path / "w.safetensors"), "cpu")
+
+
+def test_a_file_that_is_not_the_cards_is_refused(tmp_path):
+    path = small((8, 8), 0.5).save(tmp_path / "w.safetensors")
+    write_card(path, Origin("none"), {})
+    assert CentreNet.load(path, "cpu").settings["threshold"] == 0.5
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.safetensors.*checksum"):
+        CentreNet.load(path, "cpu")
+    path.with_suffix(".json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"card.*w\.json.*damaged"):
+        CentreNet.load(path, "cpu")

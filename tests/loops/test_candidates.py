@@ -1,28 +1,6 @@
 import numpy as np
-import pytest
 
-from stemlib.loops.candidates import CONTEXT, default_min_diameter, detection_squares, group, working_image
-
-
-@pytest.mark.parametrize(
-    "shape, factor", [((1024, 1024), 1), ((2048, 2048), 2), ((64, 300), 1), ((4096, 500), 4)]
-)
-def test_large_images_are_reduced_by_a_whole_factor(shape, factor):
-    reduced, by = working_image(np.zeros(shape, np.uint8), default_min_diameter(shape))
-    assert by == factor
-    assert reduced.shape == (shape[0] // factor, shape[1] // factor)
-
-
-@pytest.mark.parametrize("min_diameter", [2000, np.inf])
-def test_nothing_left_of_the_image_is_an_error(min_diameter):
-    with pytest.raises(ValueError, match="min_diameter=.*100 x 300 px"):
-        working_image(np.zeros((100, 300), np.uint8), min_diameter)
-
-
-def test_reduction_averages():
-    image = np.tile(np.array([[0, 100], [100, 200]], np.uint8), (10, 10))
-    reduced, _ = working_image(image, 24)
-    assert (reduced == 100).all()
+from stemlib.loops.candidates import CONTEXT, detection_squares, group
 
 
 def test_squares_hold_the_loop_and_its_surroundings():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stemlib.loops.cascade import Cascade, raw_windows
-from stemlib.loops.cascade_xml import load_cascade, save_cascade
+from stemlib.loops.cascade_xml import WEIGHTS, load_cascade, save_cascade
 
 
 def random_cascade(seed, window=24, stages=4, stumps=5):
@@ -171,4 +171,22 @@ def test_a_feature_outside_the_window_is_refused(tmp_path):
     path = tmp_path / "outside.xml"
     save_cascade(cascade, path, hit_rate=0.99, false_alarm_rate=0.5)
     with pytest.raises(ValueError, match="out of the window"):
+        load_cascade(path)
+
+
+@pytest.mark.parametrize(
+    "there, instead",
+    [
+        ("<internalNodes>0 -1 0 ", "<internalNodes>0 -1 -1 "),
+        ("<internalNodes>0 -1 0 ", "<internalNodes>0 -1 99999999999999999999 "),
+        ("<rect>", "<rect>99999999999 "),
+        ("<stageThreshold>", "<stageThreshold>nan</stageThreshold><stageThreshold>"),
+    ],
+)
+def test_numbers_that_no_cascade_has_are_one_clear_error(tmp_path, there, instead):
+    text = WEIGHTS.read_text()
+    assert there in text
+    path = tmp_path / "cascade.xml"
+    path.write_text(text.replace(there, instead, 1))
+    with pytest.raises(ValueError, match=r"cascade\.xml.*not an OpenCV cascade"):
         load_cascade(path)

@@ -3,7 +3,7 @@ import pytest
 
 import stemlib
 from stemlib.agreement import match
-from stemlib.loops.tables import read_imagej_csv
+from stemlib.loops import read_imagej_csv
 from stemlib.synthetic import loop_micrograph
 
 EDGES = ["top", "left", "bottom", "right"]
@@ -127,14 +127,24 @@ def test_bad_images_give_one_clear_error(image, words):
         ({"method": "magic"}, "method='magic'"),
         ({"threshold": 2}, "threshold=2"),
         ({"threshold": "0.5"}, "threshold='0.5'"),
-        ({"min_diameter": 1}, "min_diameter=1"),
+        ({"threshold": float("nan")}, "threshold=nan"),
+        ({"threshold": -1}, "threshold=-1"),
+        ({"threshold": True}, "threshold=True"),
+        ({"diameter": 1}, "diameter=1"),
+        ({"diameter": 300}, "diameter=300"),
+        ({"diameter_nm": 20}, "pixel_size_nm"),
+        ({"diameter_nm": 1, "pixel_size_nm": 1.0}, "diameter_nm=1"),
+        ({"diameter_nm": 20, "diameter": 20, "pixel_size_nm": 1.0}, "both given"),
+        ({"polarity": "grey"}, "polarity='grey'"),
+        ({"kinds": "void"}, "kinds='void'"),
+        ({"kinds": (), "method": "cascade"}, "kinds="),
+        ({"kinds": ("loop",), "method": "log"}, "method='log'"),
         ({"thickness_nm": 100}, "pixel_size_nm"),
         ({"thickness_nm": -5}, "thickness_nm=-5"),
         ({"pixel_size_nm": 0}, "pixel_size_nm"),
         ({"weights": {"cnn": "x"}}, "cnn"),
         ({"mask": np.ones((3, 3), bool)}, "mask"),
         ({"device": "abacus"}, "abacus"),
-        ({"method": "fcn", "min_diameter": 20}, "min_diameter=20"),
     ],
 )
 def test_bad_arguments_are_named(arguments, words):
@@ -152,3 +162,55 @@ def test_a_missing_weight_file_is_named(name):
     method = "fcn" if name == "fcn" else "cascade"
     with pytest.raises(FileNotFoundError, match="no-such-file"):
         stemlib.find_loops(np.zeros((100, 100)), method=method, weights={name: "no-such-file"})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_montage_has_the_loops_of_its_tiles(scene, method):
+    one = stemlib.find_loops(scene.image, method=method)
+    four = stemlib.find_loops(np.tile(scene.image, (2, 2)), method=method)
+    assert four.scale == pytest.approx(one.scale, rel=0.1)
+    assert len(four.table) / 4 == pytest.approx(len(one.table), abs=1.5)
+    whole = [table[~table.touches_edge].major.mean() for table in (one.table, four.table)]
+    assert whole[1] == pytest.approx(whole[0], rel=0.06)
+
+
+def test_an_enlarged_image_has_the_same_loops_enlarged(scene):
+    plain = stemlib.find_loops(scene.image).table
+    large = stemlib.find_loops(scene.image.repeat(3, axis=0).repeat(3, axis=1))
+    matched = match(plain[EDGES] * 3 + 1, large.table[EDGES])
+    assert matched.is_found.mean() > 0.7
+    ratio = large.table.major.to_numpy()[matched.pairs[:, 1]] / plain.major.to_numpy()[matched.pairs[:, 0]]
+    assert np.median(ratio) == pytest.approx(3, rel=0.05)
+
+
+def test_a_diameter_that_is_told_sets_the_scale(scene):
+    assert stemlib.find_loops(scene.image, diameter=64).scale == 2.0
+    assert stemlib.find_loops(scene.image, diameter_nm=32, pixel_size_nm=0.5).scale == 2.0
+
+
+@pytest.mark.parametrize("method", [*METHODS, "log"])
+def test_bright_loops_are_the_dark_ones_of_the_negative(scene, method):
+    dark = stemlib.find_loops(scene.image, method=method).table
+    bright = stemlib.find_loops(255.0 - np.float32(scene.image), method=method, polarity="bright").table
+    assert abs(len(dark) - len(bright)) <= 1
+    assert match(dark[EDGES], bright[EDGES]).is_found.mean() > 0.9
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_mask_hides_changes_nothing_elsewhere(scene, method):
+    mask = np.ones(scene.image.shape, bool)
+    mask[300:, 300:] = False
+    plain = stemlib.find_loops(scene.image, method=method, mask=mask).table
+    holed = np.where(mask, scene.image, 5000.0)
+    table = stemlib.find_loops(holed, method=method, mask=mask).table
+    assert len(plain) == len(table) > 4
+    assert match(plain[EDGES], table[EDGES]).is_found.all()
+
+
+def test_blobs_have_no_name_and_all_are_returned(scene):
+    found = stemlib.find_loops(scene.image, method="log")
+    assert set(found.table.kind) == {"other"}
+    assert list(found.densities) == ["other"]
+    assert found.densities["other"].count == len(found.table)
+    everything = stemlib.find_loops(scene.image, method="log", kinds="all")
+    assert len(everything.table) == len(found.table)

@@ -1,96 +1,57 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from stemlib.loops.tables import imagej_table, loop_density, read_imagej_csv
+from stemlib.loops import Loops
+from stemlib.loops.ellipses import AXES
 
 
 @pytest.fixture
 def table():
-    return pd.DataFrame(
-        {
-            "y": [10.0, 50.25],
-            "x": [20.0, 60.5],
-            "major": [12.0, 30.0],
-            "minor": [8.0, 20.0],
-            "angle_deg": [15.0, 120.0],
-            "area": [75.0, 471.0],
-            "top": [5.0, 38.0],
-            "left": [14.0, 47.0],
-            "bottom": [15.0, 62.0],
-            "right": [26.0, 74.0],
-        }
+    return pd.DataFrame([[40.0, 60.0, 20.0, 12.0, 200.0], [2.0, 30.0, 14.0, 8.0, 0.0]], columns=AXES)
+
+
+def test_a_table_becomes_a_whole_result(table):
+    mask = np.ones((100, 120), bool)
+    mask[:50] = False
+    loops = Loops.from_table(table, np.zeros((100, 120)), pixel_size_nm=0.5, mask=mask, thickness_nm=100)
+    assert loops.density.count == 2 and loops.density.area == 6000
+    assert loops.density.per_nm3 == pytest.approx(2 / 1500 / 100)
+    assert loops.table["major_nm"].tolist() == [10, 7] and loops.table["angle_deg"].tolist() == [20, 0]
+    assert loops.table["touches_edge"].tolist() == [False, True]
+    assert loops.table["area"][0] == pytest.approx(np.pi / 4 * 240)
+    assert loops.candidates["accepted"].all() and len(loops.candidates) == 2
+    assert loops.view.mask.sum() == 6000
+
+
+def test_what_a_result_holds_comes_back_from_its_table(table):
+    once = Loops.from_table(
+        table.assign(score=[0.9, 0.4], kind="loop"), np.zeros((100, 120)), pixel_size_nm=0.5
     )
+    again = Loops.from_table(once.table, once.view.micrograph)
+    pd.testing.assert_frame_equal(again.table, once.table)
+    assert again.threshold == 0.4
 
 
-def test_the_poisson_interval_holds_the_count_at_its_tails():
-    density = loop_density(12, 1000.0)
-    assert stats.poisson.sf(11, density.low * 1000) == pytest.approx(0.025)
-    assert stats.poisson.cdf(12, density.high * 1000) == pytest.approx(0.025)
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"x": 300.0}, "row 1.*lies outside the image of 100 x 120 px"),
+        ({"minor": 0.0}, "row 1.*an axis that is not positive"),
+        ({"major": np.nan}, "row 1.*other than numbers"),
+        ({"minor": 30.0}, "row 1.*minor axis longer"),
+    ],
+)
+def test_rows_that_are_no_loops_are_named(table, change, words):
+    table.loc[0, list(change)] = list(change.values())
+    with pytest.raises(ValueError, match=words):
+        Loops.from_table(table, np.zeros((100, 120)))
 
 
-def test_no_loops_have_an_upper_bound():
-    density = loop_density(0, 1000.0)
-    assert density.low == 0 and density.high * 1000 == pytest.approx(-np.log(0.025))
-
-
-def test_density_per_area_and_volume_follow_from_pixel_size_and_thickness():
-    density = loop_density(10, 400.0, pixel_size_nm=0.5, thickness_nm=50.0)
-    assert density.per_nm2 == pytest.approx(0.1)
-    assert density.per_nm3 == pytest.approx(0.002)
-    assert density.low_per_nm3 < density.per_nm3 < density.high_per_nm3
-    assert loop_density(10, 400.0).per_nm2 is None
-    assert loop_density(10, 400.0, pixel_size_nm=0.5).per_nm3 is None
-
-
-def test_nothing_searched_is_an_error():
-    with pytest.raises(ValueError, match="area"):
-        loop_density(0, 0)
-
-
-@pytest.mark.parametrize("name", ["pixel_size_nm", "thickness_nm"])
-@pytest.mark.parametrize("value", [0, -1.0, np.inf, np.nan])
-def test_lengths_that_cannot_be_are_errors(name, value):
-    with pytest.raises(ValueError, match=f"{name}=.* must be positive"):
-        loop_density(3, 100.0, **({"pixel_size_nm": 0.5} | {name: value}))
-
-
-@pytest.mark.parametrize("separator", [",", "\t"])
-def test_imagej_tables_survive_a_round_trip(tmp_path, table, separator):
-    path = tmp_path / "Results.csv"
-    imagej_table(table).to_csv(path, index=False, sep=separator)
-    pd.testing.assert_frame_equal(read_imagej_csv(path), table)
-    assert read_imagej_csv(path, pixel_size_nm=0.5).major_nm.tolist() == [6.0, 15.0]
-
-
-def test_loops_at_the_edge_are_told_where_the_shape_is_known(tmp_path, table):
-    path = tmp_path / "Results.csv"
-    imagej_table(table).to_csv(path, index=False)
-    # The second loop's box ends at row 62 and column 74.
-    for shape, cut in (((200, 200), False), ((63, 200), True), ((200, 75), True), ((65, 200), False)):
-        assert read_imagej_csv(path, shape=shape).touches_edge.tolist() == [False, cut]
-    imagej_table(table.assign(left=-0.5)).to_csv(path, index=False)
-    assert read_imagej_csv(path, shape=(200, 200)).touches_edge.all()
-    assert "touches_edge" not in read_imagej_csv(path)
-
-
-def test_a_loop_that_a_person_deleted_stays_deleted(tmp_path, table):
-    path = tmp_path / "Results.csv"
-    imagej_table(table).drop(index=0).to_csv(path, index=False)
-    assert read_imagej_csv(path).y.tolist() == [50.25]
-
-
-def test_missing_columns_and_words_are_named(tmp_path, table):
-    path = tmp_path / "Results.csv"
-    imagej_table(table).drop(columns=["Major", "BX"]).to_csv(path, index=False)
-    with pytest.raises(ValueError, match=r"Results.csv.*\['BX', 'Major'\]"):
-        read_imagej_csv(path)
-    imagej_table(table).astype(object).replace(30.0, "thirty").to_csv(path, index=False)
-    with pytest.raises(ValueError, match="row 2"):
-        read_imagej_csv(path)
-    path.write_text("\n")
-    with pytest.raises(ValueError, match="Results.csv' is empty"):
-        read_imagej_csv(path)
-    with pytest.raises(FileNotFoundError, match="nowhere.csv"):
-        read_imagej_csv(tmp_path / "nowhere.csv")
+def test_columns_that_are_missing_and_a_wrong_mask_are_named(table):
+    with pytest.raises(ValueError, match=r"table lacks the columns \['minor'\]"):
+        Loops.from_table(table.drop(columns="minor"), np.zeros((100, 120)))
+    with pytest.raises(ValueError, match="mask has the shape"):
+        Loops.from_table(table, np.zeros((100, 120)), mask=np.ones((3, 3), bool))
+    with pytest.raises(ValueError, match="thickness_nm=-1"):
+        Loops.from_table(table, np.zeros((100, 120)), thickness_nm=-1)

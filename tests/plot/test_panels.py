@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib_scalebar.scalebar import ScaleBar
 
-from stemlib.plot import ColumnPanel, DefectPanel, DomainPanel, LoopPanel, Panel, panels_figure
+from stemlib.plot import ColumnPanel, DefectPanel, DomainPanel, LoopPanel, Panel, panels, panels_figure
 
 IMAGE = np.random.default_rng(0).random((50, 60))
 
@@ -62,3 +63,14 @@ def test_kinds_of_panels_share_one_legend():
     panels = [ColumnPanel("columns", IMAGE, found), DomainPanel("domains", IMAGE, labels)]
     texts = [text.get_text() for text in panels_figure(panels).legends[0].get_texts()]
     assert texts == ["column found", "domain 1"]
+
+
+def test_an_image_of_more_pixels_than_dots_is_shown_by_means_in_its_own_pixels():
+    image = np.zeros((2100, 4200), np.float32)
+    image[:, 2100:] = np.arange(2100)[None] % 2 * 10
+    axes = Figure().subplots()
+    panels.show_image(axes, image, limits=(0, 10))
+    shown = axes.images[0]
+    assert max(shown.get_array().shape) <= 2048
+    assert shown.get_array()[:, :690].max() == 0 and 3 < shown.get_array()[:, 710:].mean() < 7
+    assert axes.get_xlim() == (-0.5, 4199.5) and axes.get_ylim() == (2099.5, -0.5)

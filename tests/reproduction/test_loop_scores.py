@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,6 @@ from reproduction.loop_scores import (
     score_table,
 )
 from stemlib.loops.find import Loops
-from stemlib.loops.tables import loop_density
 
 
 def boxes(*corners, side=30.0):
@@ -86,7 +87,8 @@ def test_methods_are_compared_loop_by_loop():
 def test_modules_are_told_apart():
     table = boxes((10, 10)).assign(y=25.0, x=25.0)
     candidates = boxes((10, 10), (90, 90)).assign(probability=[0.9, 0.1], accepted=[True, False])
-    loops = Loops(table, candidates, loop_density(1, 512**2), "cascade", 0.5, None, (512, 512))
+    ellipse = table.assign(major=30.0, minor=30.0, angle_deg=0.0)
+    loops = replace(Loops.from_table(ellipse, np.zeros((512, 512))), candidates=candidates)
     systems = machine_boxes({"cascade": {"a": loops}, "fcn": {"a": loops}})
     assert {name: len(by_image["a"]) for name, by_image in systems.items()} == {
         "Module I": 2,

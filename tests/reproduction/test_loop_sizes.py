@@ -14,7 +14,6 @@ from reproduction.loop_sizes import (
     size_table,
 )
 from stemlib.loops.find import Loops
-from stemlib.loops.tables import loop_density
 
 
 def ellipses(*rows):
@@ -27,8 +26,8 @@ def ellipses(*rows):
 
 def loops(*rows):
     table = ellipses(*rows).assign(touches_edge=False, score=0.9)
-    return Loops(
-        table, table, loop_density(len(table), 512**2, pixel_size_nm=0.5), "fcn", 0.5, 0.5, (512, 512)
+    return Loops.from_table(
+        table.assign(minor=table["major"], angle_deg=0.0), np.zeros((512, 512)), pixel_size_nm=0.5
     )
 
 
