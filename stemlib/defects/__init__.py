@@ -3,5 +3,5 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"find": ["Defects", "find_defects"]}
+    __name__, submod_attrs={"find": ["find_defects"], "result": ["Defects"]}
 )

@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.morphology import h_maxima
 
 from stemlib.fourier.filters import summits
-from stemlib.lattice.find import Lattice
+from stemlib.lattice.result import Lattice
 
 _NODES = 12  # per spacing
 _MOST_PIXELS = 400_000  # that it is averaged over

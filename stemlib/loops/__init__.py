@@ -6,8 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "coco": ["read_coco"],
-        "find": ["Loops", "find_loops"],
+        "find": ["find_loops"],
         "imagej": ["read_imagej_csv"],
+        "result": ["Loops"],
         "rois": ["read_imagej_rois"],
     },
 )

@@ -5,7 +5,7 @@ import numpy as np
 from stemlib.defects.patterson import patterson_descriptors
 from stemlib.defects.segments import tapered_segments, unit_cell_segments
 from stemlib.fourier.geometric_phase import PhaseField
-from stemlib.lattice.find import Distortion, Lattice
+from stemlib.lattice.result import Distortion, Lattice
 from stemlib.synthetic import render_columns
 
 

@@ -16,7 +16,7 @@ from reproduction.simulated_defects import (
     perfect_crystal_table,
     true_defects,
 )
-from stemlib.defects.find import Defects
+from stemlib.defects.result import Defects
 from stemlib.io.micrograph import Micrograph
 
 GRID = np.stack(np.meshgrid(np.arange(10.0, 100, 10), np.arange(10.0, 100, 10), indexing="ij"), -1).reshape(

@@ -14,7 +14,7 @@ from reproduction.loop_scores import (
     score_results,
     score_table,
 )
-from stemlib.loops.find import Loops
+from stemlib.loops.result import Loops
 
 
 def boxes(*corners, side=30.0):

@@ -13,7 +13,7 @@ from reproduction.loop_sizes import (
     size_objects,
     size_table,
 )
-from stemlib.loops.find import Loops
+from stemlib.loops.result import Loops
 
 
 def ellipses(*rows):
