@@ -92,7 +92,7 @@ def test_a_file_is_found_in_by_a_form(explorer, image, tmp_path):
     assert first.pixel_size_nm == 0.02 and first.view.micrograph.metadata["path"] == str(image)
     set_(explorer, "lattice", dark_columns=False)
     explorer.find_button.click()
-    assert isinstance(explorer.result, stemlib.lattice.find.Lattice) and explorer.result.pixel_size_nm == 0.02
+    assert isinstance(explorer.result, stemlib.lattice.Lattice) and explorer.result.pixel_size_nm == 0.02
     assert "found in" in explorer.said.value and explorer.edit_button.disabled
     set_(explorer, "columns", threshold="0.9")
     explorer.find_button.click()
