@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-_FEWEST = 4
+_FEWEST = 10  # of fewer, intervals hold too seldom: see benchmarks/loop_density.json
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def corrected_density(found, checked, *, areas=1.0, confidence=0.95) -> Correcte
     found : mapping or pandas.Series
         Name of each field -> number that the detector found in it.
     checked : mapping or pandas.Series
-        Name of each checked field -> number that a person says is there; at least four.
+        Name of each checked field -> number that a person says is there; at least ten.
     areas : float, mapping or pandas.Series
         Area of each field, in any unit; one number for all.
     confidence : float
@@ -62,12 +62,12 @@ def corrected_density(found, checked, *, areas=1.0, confidence=0.95) -> Correcte
     Raises
     ------
     ValueError
-        If there are fewer than four checked fields, one of them is not among those found, or a number is no good.
+        If there are fewer than ten checked fields, one of them is not among those found, or a number is no good.
 
     Examples
     --------
     >>> found = {f"field {n}": 10 + n % 5 for n in range(40)}
-    >>> checked = {name: found[name] + 2 for name in list(found)[:8]}
+    >>> checked = {name: found[name] + 2 for name in list(found)[:10]}
     >>> round(corrected_density(found, checked, areas=2.0).value, 2)
     7.0
 
@@ -107,7 +107,7 @@ def corrected_diameter(found, checked, *, confidence=0.95) -> Corrected:
     Examples
     --------
     >>> found = {n: 20.0 + n % 5 for n in range(40)}
-    >>> round(corrected_diameter(found, {n: found[n] * 1.1 for n in range(8)}).value, 1)
+    >>> round(corrected_diameter(found, {n: found[n] * 1.1 for n in range(10)}).value, 1)
     24.2
     """
     return _corrected(_series(found, "found"), _series(checked, "checked"), 1.0, confidence)

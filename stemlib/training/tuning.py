@@ -28,7 +28,7 @@ STEPS = 100  # of the training on all labels; half as many for each part of the 
 _CROP, _BATCH = 256, 6
 _FLOOR = 0.05
 _PLATEAU = 0.02  # F1 below the best that is as good
-_PRIOR = 10.0  # labels that the base network's threshold counts as
+_PRIOR = 10.0  # labels that the threshold of a base network counts as which finds all of them
 
 _RECIPE = Recipe(
     loss=loss,
@@ -106,7 +106,7 @@ def tune_loops(
     chosen, scores = {}, {}
     for number, kind in enumerate(kinds):
         curve = _curve(read, found, kind, number)
-        chosen[kind] = _threshold(curve, base.thresholds[kind], counts[kind])
+        chosen[kind] = _threshold(curve, before[kind], counts[kind])
         scores[kind] = {"tuned": _score(read, found, kind, number, chosen[kind]), "base": before[kind]}
     gained = np.mean([scores[kind]["tuned"]["f1"] - scores[kind]["base"]["f1"] for kind in kinds])
     network = tuned if gained >= 0 else base
@@ -231,11 +231,14 @@ def _curve(read, found, kind, number):
 
 
 def _threshold(curve, base, n_labels):
-    """Middle of the thresholds that are as good as the best, drawn towards the base network's where labels are few."""
+    """Middle of the thresholds that are as good as the best, drawn towards the base network's where labels are few.
+
+    As far as the base network finds the labels at all: of one that does not, the threshold says nothing.
+    """
     best = max(row["f1"] for row in curve)
     good = [logit(row["threshold"]) for row in curve if row["f1"] >= best - _PLATEAU]
-    share = n_labels / (n_labels + _PRIOR)
-    return float(expit(share * (good[0] + good[-1]) / 2 + (1 - share) * logit(base)))
+    share = n_labels / (n_labels + _PRIOR * base["f1"])
+    return float(expit(share * (good[0] + good[-1]) / 2 + (1 - share) * logit(base["threshold"])))
 
 
 def _in_nm(diameter, scales):

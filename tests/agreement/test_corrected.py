@@ -13,7 +13,7 @@ def series(rng, n=60, spread=0.5):
     return pd.Series(found, names), pd.Series(truth, names)
 
 
-@pytest.mark.parametrize("n_checked", [6, 12, 25])
+@pytest.mark.parametrize("n_checked", [10, 12, 25])
 def test_intervals_hold_as_often_as_they_say_and_are_narrower_than_without_the_detector(n_checked):
     rng = np.random.default_rng(n_checked)
     held, ratio = [], []
@@ -51,7 +51,7 @@ def test_where_all_is_checked_the_people_decide():
 def test_areas_are_those_of_the_fields():
     found, truth = series(np.random.default_rng(2), n=20)
     areas = pd.Series(2.0, found.index)
-    one, other = corrected_density(found, truth[:8], areas=areas), corrected_density(found, truth[:8])
+    one, other = corrected_density(found, truth[:10], areas=areas), corrected_density(found, truth[:10])
     assert one.value == pytest.approx(other.value / 2)
 
 
@@ -68,8 +68,8 @@ def test_a_bias_of_diameters_is_taken_off():
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"checked": {"a": 1, "b": 2, "c": 3}}, "3 fields"),
-        ({"checked": {"a": 1, "b": 2, "c": 3, "x": 4}}, "x"),
+        ({"checked": {"a": 1, "b": 2, "c": 3}}, "3 fields; at least 10"),
+        ({"checked": {"a": 1, "b": 2, "c": 3, "x": 4}}, "lacks: x"),
         ({"found": [1, 2]}, "list"),
         ({"checked": {"a": 1, "b": 2, "c": 3, "d": np.nan}}, "checked must hold"),
         ({"areas": 0.0}, "areas"),
@@ -77,6 +77,6 @@ def test_a_bias_of_diameters_is_taken_off():
     ],
 )
 def test_bad_arguments_are_named(change, words):
-    call = {"found": dict.fromkeys("abcde", 3), "checked": dict.fromkeys("abcd", 4)} | change
+    call = {"found": dict.fromkeys("abcdefghijkl", 3), "checked": dict.fromkeys("abcdefghij", 4)} | change
     with pytest.raises(ValueError, match=words):
         corrected_density(call.pop("found"), call.pop("checked"), **call)

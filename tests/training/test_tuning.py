@@ -124,6 +124,9 @@ def test_a_few_labels_draw_the_threshold_towards_the_base_networks():
     curve = [
         {"threshold": threshold, "f1": float(threshold > 0.65)} for threshold in np.linspace(0.1, 0.9, 9)
     ]
-    few, many = tuning._threshold(curve, 0.2, 4), tuning._threshold(curve, 0.2, 400)
+    base = {"f1": 1.0, "threshold": 0.2}
+    few, many = tuning._threshold(curve, base, 4), tuning._threshold(curve, base, 400)
     assert 0.2 < few < many
     assert many == pytest.approx(0.82, abs=0.03)
+    # One that finds none of the labels has no say.
+    assert tuning._threshold(curve, {"f1": 0.0, "threshold": 0.2}, 4) == pytest.approx(0.82, abs=0.02)
