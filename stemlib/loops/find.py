@@ -50,9 +50,11 @@ def find_loops(
     kinds : tuple of str or "all", optional
         What to return: of ``"loop"`` (open loops), ``"edge-on"``, ``"dot"`` (black dots) and ``"other"`` (seen, not
         named), as far as the method knows them. By default open loops, with ``method="log"`` everything.
-    diameter, diameter_nm : float, optional
-        Diameter of the usual loop, px or nm; by default found from the image, where it is 16 px or more. Loops of a
-        third to three times as much are found with it.
+    diameter : float, optional
+        Diameter of the usual loop, px; by default found from the image, where it is 16 px or more. Loops of a third to
+        three times as much are found with it.
+    diameter_nm : float, optional
+        The same in nm.
     polarity : {"dark", "bright"}
         Whether loops are darker than what is around them, as in bright field, or brighter, as in dark field and weak
         beam.

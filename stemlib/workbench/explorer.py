@@ -11,6 +11,7 @@ from IPython.display import display
 from stemlib.io.micrograph import as_micrograph, read
 from stemlib.workbench.finders import ANALYSES, find, simulated
 from stemlib.workbench.forms import FileChooser, Form
+from stemlib.workbench.subjects import can_be_edited
 from stemlib.workbench.written import write_result
 
 _EXPECTED = (ValueError, TypeError, OSError)  # what a finder says of an image or a setting that is no good
@@ -141,7 +142,7 @@ class Explorer(ipywidgets.VBox):
         self.edited.children = []
         self.shown.outputs = ()
         self.shown.append_display_data(found)
-        self.edit_button.disabled = not hasattr(found, "table") or type(found).__name__ == "Domains"
+        self.edit_button.disabled = not can_be_edited(found)
         self._say(*said)
 
     def _edit(self):

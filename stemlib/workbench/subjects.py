@@ -283,6 +283,11 @@ class ColumnSubject(Subject):
 _SUBJECTS = {"Loops": LoopSubject, "Defects": DefectSubject, "Columns": ColumnSubject}
 
 
+def can_be_edited(result):
+    """Whether what a finder returned has objects that can be corrected one by one."""
+    return type(result).__name__ in _SUBJECTS
+
+
 def subject_of(result):
     """Return the subject that a result is.
 
