@@ -104,8 +104,7 @@ def _findings(task):
             found, said_by_reader = _data_sets(task.path, task.path.stat().st_mtime_ns)
             micrograph = chosen(found, task.path, select=task.frame)
         found = getattr(stemlib, VERBS[task.what])(micrograph, **task.settings)
-    title = task.name if task.facts.get("n_images", 1) == 1 else f"{task.name}, frame {task.frame}"
-    said = report(task.what, found, micrograph, title)
+    said = report(task.what, found)
     height, width = micrograph.image.shape
     record = {"image": task.name, "frame": task.frame, **task.facts}
     record |= {"data_set": micrograph.metadata.get("name") or "", "height": height, "width": width}

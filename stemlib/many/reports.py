@@ -31,17 +31,13 @@ class Report:
     draw: Callable
 
 
-def report(what, result, micrograph, name):
+def report(what, result):
     """Return the `Report` of what a finder found.
 
     Parameters
     ----------
     what : {"loops", "defects", "columns", "lattice", "domains"}
     result : Loops, Defects, Columns, Lattice or Domains
-    micrograph : Micrograph
-        What it was found in.
-    name : str
-        Title of the picture.
 
     Returns
     -------
@@ -51,18 +47,17 @@ def report(what, result, micrograph, name):
     --------
     >>> import stemlib
     >>> from stemlib.synthetic import crystal_image
-    >>> micrograph = stemlib.Micrograph(crystal_image("square", (96, 96), spacing=9, seed=0).image)
-    >>> report(
-    ...     "lattice", stemlib.find_lattice(micrograph), micrograph, "one"
-    ... ).table.angle_deg.round().tolist()
+    >>> found = stemlib.find_lattice(crystal_image("square", (96, 96), spacing=9, seed=0).image)
+    >>> report("lattice", found).table.angle_deg.round().tolist()
     [90.0]
     """
-    return _REPORTS[what](result, micrograph, name)
+    from stemlib.plot import result_figure
+
+    return Report(result.table, _NUMBERS[what](result), lambda: result_figure(result, width=8))
 
 
-def _loops(found, micrograph, name):
+def _loops(found):
     from stemlib.agreement import size_statistics
-    from stemlib.plot import loops_figure
 
     sizes = size_statistics(found.table.assign(diameter=found.table["major"]))
     numbers = {"loops": sizes["count"], "loops_at_edge": sizes["n_at_edge"]}
@@ -71,41 +66,19 @@ def _loops(found, micrograph, name):
     for key in ("mean", "std"):
         numbers |= {f"{key}_diameter{end}": sizes[f"{key}{end}"] for end in ("", "_low", "_high")}
     numbers = _in_nm(numbers, found.pixel_size_nm)
-    density = vars(found.density)
-    numbers["area"] = density["area"]
-    ends = {"": "per_area", "_low": "low", "_high": "high"}
-    numbers |= {f"density{end}_per_px2": density[key] for end, key in ends.items()}
-    for unit in ("per_nm2", "per_nm3"):
-        if density[unit] is not None:
-            for end, key in (("", unit), ("_low", f"low_{unit}"), ("_high", f"high_{unit}")):
-                numbers[f"density{end}_{unit}"] = density[key]
-    look = {"pixel_size_nm": found.pixel_size_nm, "ignored": found.ignored}
-    return Report(
-        found.table, numbers, lambda: loops_figure(micrograph.image, found.table, name=name, **look)
-    )
+    return numbers | _density(vars(found.density))
 
 
-def _columns(found, micrograph, name):
-    from stemlib.plot import ColumnPanel, panels_figure
-
-    numbers = {"columns": len(found.table), "spacing": found.spacing}
-    at = found.table[["y", "x"]].to_numpy()
-    look = {"spacing": found.spacing, "pixel_size_nm": found.pixel_size_nm, "ignored": found.ignored}
-    panel = ColumnPanel(name, micrograph.image, at, **look)
-    numbers = _in_nm(numbers, found.pixel_size_nm)
-    return Report(found.table, numbers, lambda: panels_figure([panel], columns=1, panel_width=8))
+def _columns(found):
+    return _in_nm({"columns": len(found.table), "spacing": found.spacing}, found.pixel_size_nm)
 
 
-def _lattice(found, micrograph, name):
-    from stemlib.plot import lattice_figure
-
-    numbers = found.table.iloc[0].to_dict()
-    return Report(found.table, numbers, lambda: lattice_figure(micrograph.image, found, name=name))
+def _lattice(found):
+    return found.table.iloc[0].to_dict()
 
 
-def _defects(found, micrograph, name):
+def _defects(found):
     from stemlib.agreement import wilson_interval
-    from stemlib.plot import DefectPanel, panels_figure
 
     kinds = found.table["kind"].value_counts()
     numbers = {"defects": len(found.table)} | {
@@ -116,18 +89,23 @@ def _defects(found, micrograph, name):
     numbers["defects_per_site"] = len(found.table) / sites if sites else np.nan
     low, high = wilson_interval(min(len(found.table), sites), sites)
     numbers |= {"defects_per_site_low": low, "defects_per_site_high": high}
-    look = {"pixel_size_nm": found.pixel_size_nm, "ignored": found.ignored}
-    panel = DefectPanel(name, micrograph.image, found.table, **look)
-    return Report(found.table, numbers, lambda: panels_figure([panel], columns=1, panel_width=8))
+    return numbers | (_density(found.densities.loc["all"]) if len(found.densities) else {})
 
 
-def _domains(found, micrograph, name):
-    from stemlib.plot import DomainPanel, panels_figure
+def _domains(found):
+    return {"domains": found.n_domains, "undecided_share": float((found.labels < 0).mean())}
 
-    numbers = {"domains": found.n_domains, "undecided_share": float((found.labels < 0).mean())}
-    look = {"pixel_size_nm": found.pixel_size_nm, "ignored": found.ignored}
-    panel = DomainPanel(name, micrograph.image, found.labels, tuple(found.boundaries), **look)
-    return Report(found.table, numbers, lambda: panels_figure([panel], columns=1, panel_width=8))
+
+def _density(known):
+    """Numbers of a Density, or of what has its names."""
+    numbers = {"area": known["area"]}
+    ends = {"": "per_area", "_low": "low", "_high": "high"}
+    numbers |= {f"density{end}_per_px2": known[key] for end, key in ends.items()}
+    for unit in ("per_nm2", "per_nm3"):
+        if known.get(unit) is not None:
+            ends = {"": unit, "_low": f"low_{unit}", "_high": f"high_{unit}"}
+            numbers |= {f"density{end}_{unit}": known[key] for end, key in ends.items()}
+    return numbers
 
 
 def _in_nm(numbers, pixel_size_nm):
@@ -136,11 +114,11 @@ def _in_nm(numbers, pixel_size_nm):
     return {key: column.item() for key, column in table.items()}
 
 
-_REPORTS = {
+_NUMBERS = {
     "loops": _loops,
     "defects": _defects,
     "columns": _columns,
     "lattice": _lattice,
     "domains": _domains,
 }
-VERBS = {what: f"find_{what}" for what in _REPORTS}
+VERBS = {what: f"find_{what}" for what in _NUMBERS}
