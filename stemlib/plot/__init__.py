@@ -7,7 +7,7 @@ from stemlib.plot.domains import DomainPanel
 from stemlib.plot.lattice import lattice_figure
 from stemlib.plot.loop_scores import annotators_figure, candidate_figure, score_figure
 from stemlib.plot.loop_sizes import axes_figure, sizes_figure
-from stemlib.plot.loops import LoopPanel, loops_figure
+from stemlib.plot.loops import LoopPanel
 from stemlib.plot.panels import Panel, panels_figure
 from stemlib.plot.results import draw_result, result_figure
 from stemlib.plot.style import mark_simulated, title
@@ -25,7 +25,6 @@ __all__ = [
     "dose_figure",
     "draw_result",
     "lattice_figure",
-    "loops_figure",
     "mark_simulated",
     "panels_figure",
     "annotators_figure",

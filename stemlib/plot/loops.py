@@ -1,4 +1,4 @@
-"""Loops on micrographs: found, missed and falsely found ones beside each other, and one image with its diameters."""
+"""Loops on micrographs: found, missed and falsely found ones beside each other."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.patches import Ellipse, Rectangle
 
 from stemlib.plot import style
-from stemlib.plot.panels import Look, Panel, hide, show_image, start_image
+from stemlib.plot.panels import Look, Panel
 
 _FOUND, _MISSED, _FALSE, _OTHER = "found", "missed", "false", "on another class"
 _LOOKS = {
@@ -63,63 +63,3 @@ def draw_ellipse(axes, loop, kind, look):
     # The y axis points down, so what people see as counter-clockwise is clockwise in data coordinates.
     look = look.of_line() | {"angle": -loop["angle_deg"], "fill": False, "gid": kind}
     axes.add_patch(Ellipse((loop["x"], loop["y"]), loop["major"], loop["minor"], **look))
-
-
-def loops_figure(image, table, *, name="", pixel_size_nm=None, note="", ignored=None):
-    """Draw the loops of one image, those at its edge apart, beside the distribution of their diameters.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (H, W)
-    table : pandas.DataFrame
-        As `stemlib.loops.Loops.table`.
-    name, note : str
-        Title.
-    pixel_size_nm : float, optional
-        For the scale bar and the histogram's axis; px otherwise.
-    ignored : numpy.ndarray of bool, shape (H, W), optional
-        What was left out, as `stemlib.loops.Loops.ignored`; hatched.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    KeyError
-        If the table lacks a column.
-
-    Examples
-    --------
-    >>> columns = ["y", "x", "major", "minor", "angle_deg", "touches_edge"]
-    >>> figure = loops_figure(np.zeros((64, 64)), pd.DataFrame(columns=columns))
-    >>> len(figure.axes)
-    2
-    """
-    with style.new_figure(11.5, 6.9) as figure:
-        left, right = figure.subplots(1, 2, width_ratios=[2.1, 1])
-        start_image(left, style.short_name(name, 60) + (f"\n{note}" if note else ""))
-        show_image(left, np.asarray(image), pixel_size_nm)
-        hidden = [] if ignored is None else hide(left, ignored)
-        for loop in table.to_dict("records"):
-            kind, look = (_OTHER, CUT) if loop["touches_edge"] else (_FOUND, WHOLE)
-            draw_ellipse(left, loop, kind, look)
-        whole = table.loc[~table["touches_edge"].astype(bool), "major"].astype(float)
-        scale, unit = (1.0, "px") if pixel_size_nm is None else (pixel_size_nm, "nm")
-        _draw_diameters(right, whole * scale, unit)
-        style.legend_below(figure, [WHOLE.handle(), CUT.handle(), *hidden])
-    return figure
-
-
-def _draw_diameters(axes, diameters, unit):
-    if len(diameters):
-        bins = min(20, max(5, int(len(diameters) ** 0.5) + 2))
-        axes.hist(diameters, bins=bins, color=style.BLUE, edgecolor="white")
-        axes.yaxis.get_major_locator().set_params(integer=True)
-        mean, spread = diameters.mean(), diameters.std(ddof=1) if len(diameters) > 1 else np.nan
-        axes.axvline(mean, color=style.BLACK, linestyle="--", gid="mean")
-        axes.set_title(
-            f"mean {mean:.3g} {unit}, standard deviation {spread:.3g} {unit}\n{len(diameters)} loops"
-        )
-    axes.set(xlabel=f"diameter, full major axis ({unit})", ylabel="loops")
-    axes.set_box_aspect(1.2)

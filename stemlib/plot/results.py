@@ -17,18 +17,26 @@ from stemlib.plot.panels import Look, Panel
 
 @dataclass(frozen=True, eq=False)
 class FoundLoops(Panel):
-    """One image with the loops found, those at its edge apart; `table` as `stemlib.loops.Loops.table`."""
+    """One image with the loops found, by kind, those at its edge apart; `table` as `stemlib.loops.Loops.table`."""
 
     table: pd.DataFrame | None = None
 
-    looks: ClassVar = {"loop": WHOLE, "cut": CUT}
+    looks: ClassVar = {
+        "loop": WHOLE,
+        "edge-on": Look("loop seen edge-on", style.ORANGE, "--"),
+        "dot": Look("black dot", style.YELLOW, "-."),
+        "other": Look("seen, not named", style.GREEN, (0, (4, 1, 1, 1, 1, 1))),
+        "cut": CUT,
+    }
 
     def draw_marks(self, axes, scale):
-        """Draw the ellipses."""
-        kinds = np.where(self.table["touches_edge"].astype(bool), "cut", "loop").tolist()
+        """Draw the ellipses; kinds that a user named look like what has no name."""
+        kinds = self.table.get("kind", pd.Series("loop", index=self.table.index))
+        kinds = kinds.where(kinds.isin(list(self.looks)), "other")
+        kinds = kinds.mask(self.table["touches_edge"].astype(bool), "cut").tolist()
         for loop, kind in zip(self.table.to_dict("records"), kinds, strict=True):
             draw_ellipse(axes, loop, kind, self.looks[kind])
-        return sorted(set(kinds), reverse=True)
+        return [kind for kind in self.looks if kind in kinds]
 
 
 class AllColumns(ColumnPanel):

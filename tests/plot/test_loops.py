@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from stemlib.plot import LoopPanel, loops_figure, panels_figure
+from stemlib.plot import LoopPanel, panels_figure
 
 TRUTH = pd.DataFrame(
     {"top": [10.0, 60.0], "left": [20.0, 60.0], "bottom": [40.0, 80.0], "right": [40.0, 90.0]}
@@ -61,14 +61,3 @@ def test_the_legend_explains_what_is_there():
     assert [text.get_text() for text in legend.get_texts()][0] == "loop of the masks, found"
     assert len(legend.get_texts()) == 3
     assert legend.get_title().get_text() == "credit"
-
-
-def test_one_image_with_its_histogram():
-    left, right = loops_figure(PANEL.image, LOOPS, name="mine", pixel_size_nm=0.5).axes
-    assert len(patches(left, "found")) == 2
-    assert len(patches(left, "on another class")) == 1
-    (mean,) = [line for line in right.lines if line.get_gid() == "mean"]
-    assert mean.get_xdata()[0] == 12.5
-    assert sum(patch.get_height() for patch in right.patches) == 2
-    assert right.get_xlabel().endswith("(nm)")
-    assert loops_figure(PANEL.image, LOOPS).axes[1].get_xlabel().endswith("(px)")
