@@ -52,10 +52,17 @@ def _of_loops(loops):
     unit, scale = ("px", 1.0) if loops.pixel_size_nm is None else ("nm", loops.pixel_size_nm)
     table, density = loops.table, vars(loops.density)
     rows = [_row("loops", len(table))]
-    kinds = table["kind"].value_counts(sort=False) if "kind" in table else {}
-    if len(kinds) > 1:
-        rows += [_row(f"of kind {kind}", count) for kind, count in kinds.items()]
-    sizes = size_statistics(table.assign(diameter=table["major"] * scale), seed=0)
+    table = table.assign(diameter=table["major"] * scale)
+    kinds = dict(list(table.groupby("kind", sort=False))) if "kind" in table else {}
+    for kind, members in kinds.items() if len(kinds) > 1 else ():
+        sizes = size_statistics(members, seed=0)
+        rows += [
+            _row(f"of kind {kind}", len(members)),
+            _row(f"{kind}, mean diameter", *(sizes[f"mean{end}"] for end in ("", "_low", "_high")), unit),
+        ]
+        if kind in loops.densities:
+            rows.append(density_row(f"{kind} per area", vars(loops.densities[kind])))
+    sizes = size_statistics(table, seed=0)
     rows += [
         _row("cut by the image edge, not in the sizes", sizes["n_at_edge"]),
         _row("mean diameter", *(sizes[f"mean{end}"] for end in ("", "_low", "_high")), unit),
