@@ -244,7 +244,6 @@ def test_what_was_corrected_teaches_the_detector(tmp_path):
     parameters = {
         "image_set": "synthetic",
         "n_taught": 1,
-        "n_checked": 4,
         "output_folder": str(tmp_path / "figures"),
     }
     runner.execute(runner.NOTEBOOKS / "teach.ipynb", parameters, tmp_path / "log")
