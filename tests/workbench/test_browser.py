@@ -125,6 +125,8 @@ def test_the_area_looked_at_is_drawn(opened):
     chain.release().perform()
     lab.wait(lambda: saved(lab)["looked_at"], "an outline", 20)
     assert found(lab).edit().looked_at.mean() == pytest.approx(0.44, abs=0.03)
+    # The file is written before the browser hears of it.
+    lab.wait(lambda: lab.the(".whole").is_enabled(), "the outline in the browser", 20)
     lab.the(".whole").click()
     lab.wait(lambda: not saved(lab)["looked_at"], "no outline", 20)
 
