@@ -112,10 +112,6 @@ def _batch(what, files, output, mask=None, **settings):
 
 
 def _tune(files, labels, output, **settings):
-    if not hasattr(stemlib, "tune_loops"):
-        raise ValueError(
-            f"stemlib {stemlib.__version__} cannot learn from labels, it has no tune_loops; install a newer one"
-        )
     if "regions" in settings:
         settings["regions"] = [_mask(path) for path in settings["regions"]]
     written = stemlib.tune_loops(_globbed(files), _globbed(labels), output=output, **settings)

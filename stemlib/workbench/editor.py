@@ -105,8 +105,8 @@ class Editor(Session):
         ------
         TypeError
             If these are no loops.
-        NotImplementedError
-            If this version of stemlib cannot be taught.
+        ValueError
+            If they are not all of one polarity, or labels are too few.
         """
         return outcome.tune((self, *others), output, seed)
 

@@ -30,15 +30,16 @@ def tune(editors, output, seed):
     """Teach the loop detector what was corrected; see `stemlib.workbench.Editor.tune`."""
     if any(editor.subject.name != "loops" for editor in editors):
         raise TypeError("only the detector of loops learns from corrections; edit what find_loops returns")
-    if not hasattr(stemlib, "tune_loops"):
-        kept = ", ".join(str(editor.path) for editor in editors)
-        raise NotImplementedError(
-            f"stemlib {stemlib.__version__} has no tune_loops; a newer one would do. The corrections are kept: {kept}"
+    polarities = {editor.found.polarity for editor in editors}
+    if len(polarities) > 1:
+        raise ValueError(
+            "some of these loops are darker than what is around them, some brighter; teach them apart"
         )
     return stemlib.tune_loops(
         [editor.subject.view.micrograph for editor in editors],
         [editor.result.table for editor in editors],
         regions=[editor.looked_at for editor in editors],
         output=output,
+        polarity=polarities.pop(),
         seed=seed,
     )

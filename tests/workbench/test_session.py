@@ -297,8 +297,8 @@ def test_tuning_hands_over_images_tables_and_regions(drawn, tmp_path, monkeypatc
     editor.look_at([[-1, 80], [-1, 181], [101, 181], [101, 80]])
     given = {}
 
-    def tune_loops(images, labels, *, output, regions=None, kinds=None, seed=0):
-        given.update(images=images, labels=labels, output=output, regions=regions, seed=seed)
+    def tune_loops(images, labels, *, output, regions=None, polarity="dark", seed=0):
+        given.update(locals())
         return output / "weights"
 
     monkeypatch.setattr(stemlib, "tune_loops", tune_loops, raising=False)
@@ -308,16 +308,20 @@ def test_tuning_hands_over_images_tables_and_regions(drawn, tmp_path, monkeypatc
     assert given["regions"][0].mean() < 0.6 and given["regions"][1].all() and given["seed"] == 3
 
 
-def test_without_tune_loops_one_sentence_says_so(drawn, tmp_path, monkeypatch):
-    monkeypatch.delattr(stemlib, "tune_loops", raising=False)
-    monkeypatch.setattr(stemlib, "__getattr__", lambda name: (_ for _ in ()).throw(AttributeError(name)))
-    with pytest.raises(
-        NotImplementedError, match="has no tune_loops; a newer one would do.*kept: .*mine.json"
-    ):
-        edit(drawn, tmp_path / "mine.json").tune(output=tmp_path)
-    columns = stemlib.columns.find.find_columns(crystal_image("square", (96, 96), spacing=10, seed=0).image)
+def test_what_cannot_be_taught_together_is_refused(drawn, tmp_path):
+    columns = stemlib.find_columns(crystal_image("square", (96, 96), spacing=10, seed=0).image)
     with pytest.raises(TypeError, match="only the detector of loops"):
         edit(columns).tune(output=tmp_path)
+    bright = edit(replace(drawn, polarity="bright"))
+    with pytest.raises(ValueError, match="some brighter; teach them apart"):
+        bright.tune(edit(drawn), output=tmp_path)
+
+
+def test_bright_loops_are_taught_as_bright_ones(drawn, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(stemlib, "tune_loops", lambda *_, **settings: given.update(settings))
+    edit(replace(drawn, polarity="bright")).tune(output=tmp_path)
+    assert given["polarity"] == "bright"
 
 
 def test_what_has_no_score_counts_until_it_is_rejected(drawn, tmp_path):
