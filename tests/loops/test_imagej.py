@@ -8,7 +8,7 @@ import pytest
 from skimage import io
 
 from stemlib.loops.ellipses import AXES, EDGES, with_edges
-from stemlib.loops.imagej import imagej_table, read_imagej_csv
+from stemlib.loops.imagej import imagej_table, read_imagej_csv, write_imagej_csv
 from stemlib.loops.rois import write_imagej_rois
 
 IMAGEJ = shutil.which("imagej") and "/usr/share/java/ij.jar"
@@ -23,7 +23,7 @@ def table():
             "major": [12.0, 30.0],
             "minor": [8.0, 20.0],
             "angle_deg": [15.0, 120.0],
-            "area": [75.0, 471.0],
+            "area": [24 * np.pi, 150 * np.pi],
             "top": [5.0, 38.0],
             "left": [14.0, 47.0],
             "bottom": [15.0, 62.0],
@@ -93,7 +93,8 @@ def test_a_row_that_is_cut_is_one_clear_error(path, table):
 
 
 def test_columns_that_were_exchanged_are_one_clear_error(path, table):
-    path.write_text(text_of(table.assign(area=table["area"][::-1].to_numpy())))
+    written = imagej_table(table)
+    path.write_text(written.assign(Area=written["Area"][::-1].to_numpy()).to_csv(index=False))
     with pytest.raises(ValueError, match="Results.csv.*row 1 has the area 471, but its axes give 75"):
         read_imagej_csv(path)
 
@@ -258,3 +259,13 @@ def test_real_imagej_shows_and_measures_the_outlines(tmp_path):
     assert np.allclose(measured["area"], loops["area"], rtol=0.01)
     # ImageJ fits its ellipse to the pixels inside an outline, not to the outline.
     assert off[["major", "minor"]].max() < 0.6 and off["angle_deg"] < 2
+
+
+def test_regions_that_are_no_ellipses_are_read_back_as_theirs(tmp_path):
+    """Labels drawn as masks have an area of so many pixels, which their ellipse misses by some."""
+    region = pd.DataFrame(
+        [[40.0, 50.0, 40.0, 20.0, 30.0, 500.0, 20.0, 30.0, 60.0, 70.0]], columns=[*AXES, "area", *EDGES]
+    )
+    read = read_imagej_csv(write_imagej_csv(region, tmp_path / "labels.csv"))
+    assert read[AXES].to_numpy() == pytest.approx(region[AXES].to_numpy())
+    assert read["area"].item() == pytest.approx(np.pi / 4 * 40 * 20)
